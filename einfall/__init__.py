@@ -1,0 +1,1 @@
+"""einfall: tensor mathematics with named ranks, compiled."""

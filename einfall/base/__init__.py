@@ -1,0 +1,1 @@
+"""What everything stands on: interned nodes, rewrite drivers, errors, settings."""

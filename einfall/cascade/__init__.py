@@ -1,0 +1,1 @@
+"""Language 1: what to compute, an interned graph of expressions over named ranks."""

@@ -1,0 +1,1 @@
+"""What users write: ranks, expressions and kernels, traced into cascades."""
