@@ -61,7 +61,7 @@ def test_imports_go_one_way(path):
         top = name.split(".")[0]
         if top != "einfall":
             assert at_top or (top in LATE and here in LATE_ROOMS), f"{path}:{line}: import {name} at the top"
-            assert not (at_top and top in LATE), f"{path}:{line}: {name} is heavy or optional; import it where it is used"
+            assert not (at_top and top in LATE), f"{path}:{line}: {name} is heavy; import it where it is used"
             continue
         assert name != "einfall", f"{path}:{line}: nobody imports from the package root"
         there = name.split(".")[1]

@@ -1,0 +1,177 @@
+"""Nodes: immutable records that exist once, so that `is` is equality and a memo is a dict.
+
+A class that derives from `Node` lists its fields as annotations. Building a node that already exists returns that one.
+The table is weak: a node lives as long as somebody holds it. Keys carry the type of numbers and the bits of floats,
+because 1, 1.0 and True hash alike in Python, and so do 0.0 and -0.0.
+"""
+
+import struct
+import types
+import typing
+import weakref
+from collections.abc import Iterator
+
+__all__ = ["Node", "children", "field_values", "postorder", "rebuild", "rewrite"]
+
+
+def _key(value):
+    """What tells field values apart: `value` itself, with its type (and bits) where Python's equality is too coarse."""
+    kind = type(value)
+    if kind is float:
+        return float, struct.pack("<d", value)
+    if kind is int or kind is bool:
+        return kind, value
+    if kind is tuple:
+        return tuple(map(_key, value))
+    return value
+
+
+def _fits(value, expected) -> bool:
+    """Whether a field value has its declared type."""
+    if isinstance(expected, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(expected))
+    if expected is None or expected is types.NoneType:
+        return value is None
+    if typing.get_origin(expected) is tuple:
+        item, *_ = typing.get_args(expected)
+        return type(value) is tuple and all(_fits(entry, item) for entry in value)
+    if expected is int:
+        return type(value) is int
+    if expected is float:
+        return type(value) is float
+    return isinstance(value, expected)
+
+
+class NodeType(type):
+    """Makes the classes of nodes: slots from annotations, construction through the table."""
+
+    def __new__(meta, name, bases, namespace):
+        own = tuple(field for field in namespace.get("__annotations__", {}) if not field.startswith("_"))
+        inherited = tuple(field for base in bases for field in getattr(base, "fields", ()))
+        derived = namespace.get("derived", ())
+        namespace["__slots__"] = (*own, *derived, *(("__weakref__",) if not bases else ()))
+        namespace["fields"] = inherited + own
+        namespace["__match_args__"] = inherited + own
+        return super().__new__(meta, name, bases, namespace)
+
+    def __init__(cls, name, bases, namespace):
+        super().__init__(name, bases, namespace)
+        cls._table = weakref.WeakValueDictionary()
+        cls._types = None
+
+    def __call__(cls, *values):
+        key = tuple(map(_key, values))
+        found = cls._table.get(key)
+        if found is not None:
+            return found
+        cls._check(values)
+        made = cls.__new__(cls)
+        for field, value in zip(cls.fields, values):
+            object.__setattr__(made, field, value)
+        made.derive()
+        # two threads may build the same node at once: setdefault lets one of them win
+        return cls._table.setdefault(key, made)
+
+    def _check(cls, values) -> None:
+        if cls._types is None:
+            hints = typing.get_type_hints(cls)
+            cls._types = tuple(hints[field] for field in cls.fields)
+        if len(values) != len(cls.fields):
+            raise TypeError(f"{cls.__name__} takes {', '.join(cls.fields)}; {len(values)} values were given")
+        for field, value, expected in zip(cls.fields, values, cls._types):
+            if not _fits(value, expected):
+                raise TypeError(f"{cls.__name__}.{field} is a {expected}, not {value!r}")
+
+
+class Node(metaclass=NodeType):
+    """The base of all nodes."""
+
+    derived = ()
+
+    def derive(self) -> None:
+        """Sets the slots named in `derived` from the fields; a node that makes no sense raises TypeError here."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"nodes are immutable: {type(self).__name__}.{name}")
+
+    def __reduce__(self):
+        return type(self), field_values(self)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __repr__(self):
+        return _shown(self, 4)
+
+
+def _shown(value, depth: int) -> str:
+    """A node as text, no deeper than `depth`: shared graphs are exponential when written out."""
+    if isinstance(value, Node):
+        below = "..." if depth == 0 else ", ".join(_shown(item, depth - 1) for item in field_values(value))
+        return f"{type(value).__name__}({below})"
+    if type(value) is tuple:
+        return f"({', '.join(_shown(item, depth) for item in value)})"
+    return repr(value)
+
+
+def field_values(node: Node) -> tuple:
+    """The values of the fields, in order."""
+    return tuple(getattr(node, field) for field in node.fields)
+
+
+def _nodes_in(value) -> Iterator[Node]:
+    if isinstance(value, Node):
+        yield value
+    elif type(value) is tuple:
+        for entry in value:
+            yield from _nodes_in(entry)
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes in the fields, in order."""
+    return tuple(_nodes_in(field_values(node)))
+
+
+def postorder(*roots: Node) -> Iterator[Node]:
+    """Each node below the roots once, children first. Takes any depth: no recursion."""
+    seen: set[Node] = set()
+    stack = [(root, False) for root in reversed(roots)]
+    while stack:
+        node, entered = stack.pop()
+        if node in seen:
+            continue
+        if entered:
+            seen.add(node)
+            yield node
+            continue
+        stack.append((node, True))
+        stack.extend((child, False) for child in reversed(children(node)) if child not in seen)
+
+
+def rebuild(node: Node, change) -> Node:
+    """The node with `change` applied to each child; the node itself where nothing changed."""
+
+    def changed(value):
+        if isinstance(value, Node):
+            return change(value)
+        if type(value) is tuple:
+            return tuple(map(changed, value))
+        return value
+
+    values = field_values(node)
+    after = tuple(map(changed, values))
+    return node if all(new is old or new == old for new, old in zip(after, values)) else type(node)(*after)
+
+
+def rewrite(root: Node, rule, memo: dict | None = None) -> Node:
+    """Bottom-up: each node is rebuilt from its rewritten children, then given to `rule`, which gives a node or None."""
+    memo = {} if memo is None else memo
+    for node in postorder(root):
+        if node not in memo:
+            made = rebuild(node, memo.__getitem__)
+            after = rule(made)
+            memo[node] = made if after is None else after
+    return memo[root]
