@@ -1,0 +1,89 @@
+"""Monoids: how the elements of a reduction come together, as scalar expressions over two sides.
+
+A monoid may have several components (argmax: a value and its index); elements, identity and result are tuples then.
+"""
+
+from einfall.base.node import Node
+from einfall.scalar.dtypes import I64, DType
+from einfall.scalar.nodes import Const, Expr, Leaf, Map, Select, const
+from einfall.scalar.ops import OPS
+
+__all__ = ["NAMED", "Monoid", "Side", "arg_extremum", "named"]
+
+NOTHING = I64.highest  # the index that no element has: the identity of argmax
+
+
+class Side(Leaf):
+    """A component of the left or the right element that a monoid combines."""
+
+    right: bool
+    place: int
+    type: DType
+
+    def type_of(self):
+        return self.type
+
+
+class Monoid(Node):
+    """`combine` brings two elements together, in order; `identity` is the element that changes nothing."""
+
+    name: str
+    identity: tuple[Const, ...]
+    combine: tuple[Expr, ...]
+    commutative: bool
+
+    def derive(self):
+        if [item.dtype for item in self.identity] != [item.dtype for item in self.combine]:
+            raise TypeError(f"monoid {self.name}: identity and combine differ in type")
+
+    @property
+    def dtypes(self) -> tuple[DType, ...]:
+        return tuple(item.dtype for item in self.identity)
+
+
+NAMED = {  # name -> (operator, identity of a type, kinds of numbers)
+    "sum": ("add", lambda dtype: 0, "if"),
+    "prod": ("multiply", lambda dtype: 1, "if"),
+    "max": ("maximum", lambda dtype: dtype.lowest, "ifb"),
+    "min": ("minimum", lambda dtype: dtype.highest, "ifb"),
+    "any": ("bitwise_or", lambda dtype: False, "b"),
+    "all": ("bitwise_and", lambda dtype: True, "b"),
+    "xor": ("bitwise_xor", lambda dtype: 0, "ib"),
+    "or": ("bitwise_or", lambda dtype: 0, "ib"),
+    "and": ("bitwise_and", lambda dtype: -1, "ib"),
+    "logsumexp": ("logaddexp", lambda dtype: dtype.lowest, "f"),
+}
+
+
+def named(name: str, dtype: DType) -> Monoid:
+    """The monoid of the table for numbers of a type."""
+    op, identity, kinds = NAMED[name]
+    if dtype.kind[0] not in kinds:
+        raise TypeError(f"{name} of {dtype}")
+    sides = (Side(False, 0, dtype), Side(True, 0, dtype))
+    return Monoid(name, (const(identity(dtype), dtype),), (Map(OPS[op], sides),), True)
+
+
+def arg_extremum(name: str, dtype: DType) -> Monoid:
+    """argmax or argmin, (value, index): the first NaN wins, then the extremum, then the lower index."""
+    value_a, value_b = Side(False, 0, dtype), Side(True, 0, dtype)
+    index_a, index_b = Side(False, 1, I64), Side(True, 1, I64)
+
+    def both(x, y):
+        return Map(OPS["bitwise_and"], (x, y))
+
+    def either(x, y):
+        return Map(OPS["bitwise_or"], (x, y))
+
+    better = Map(OPS["greater" if name == "argmax" else "less"], (value_b, value_a))
+    tied = Map(OPS["equal"], (value_a, value_b))
+    if dtype.is_float:
+        nan_a, nan_b = Map(OPS["isnan"], (value_a,)), Map(OPS["isnan"], (value_b,))
+        better = either(both(nan_b, Map(OPS["invert"], (nan_a,))), better)
+        tied = either(tied, both(nan_a, nan_b))
+    take_b = either(better, both(tied, Map(OPS["less"], (index_b, index_a))))
+    worst = dtype.lowest if name == "argmax" else dtype.highest
+    return Monoid(name, (const(worst, dtype), Const(NOTHING, I64)),
+                  (Select(take_b, value_b, value_a), Select(take_b, index_b, index_a)), True)
+
+

@@ -1,0 +1,91 @@
+"""The expression language that all heights share: constants, maps, selections and casts over an abstract leaf."""
+
+from einfall.base.node import Node, children
+from einfall.scalar.dtypes import BOOL, DType
+from einfall.scalar.ops import Op
+
+__all__ = ["Cast", "Const", "Expr", "Leaf", "Map", "Select", "cast", "const"]
+
+
+class Expr(Node):
+    """An expression: it has a number type, and the variables (ranks, states, loop indices) that it is free in."""
+
+    derived = ("dtype", "free")
+
+    def derive(self):
+        object.__setattr__(self, "dtype", self.type_of())
+        object.__setattr__(self, "free", self.free_variables())
+
+    def type_of(self) -> DType:
+        """The number type, from the fields."""
+        raise NotImplementedError
+
+    def free_variables(self) -> frozenset:
+        """The free variables, from the fields; binders take theirs away."""
+        below = [child.free for child in children(self) if hasattr(child, "free")]
+        return below[0].union(*below[1:]) if below else frozenset()
+
+
+class Leaf(Expr):
+    """What an expression is about; each language has its own."""
+
+
+class Const(Expr):
+    """A number. A float keeps all the digits it was written with; a target rounds it to its type."""
+
+    value: bool | int | float
+    type: DType
+
+    def type_of(self):
+        expected = {"bool": bool, "i": int, "f": float}[self.type.kind]
+        if type(self.value) is not expected:
+            raise TypeError(f"a constant of type {self.type} is a {expected.__name__}, not {self.value!r}")
+        return self.type
+
+
+class Map(Expr):
+    """An operator of the table, applied to arguments that have been brought to the types it takes."""
+
+    op: Op
+    args: tuple[Expr, ...]
+
+    def type_of(self):
+        return self.op.result(tuple(arg.dtype for arg in self.args))
+
+
+class Select(Expr):
+    """`yes` where the condition holds, `no` elsewhere; only the chosen side is performed."""
+
+    condition: Expr
+    yes: Expr
+    no: Expr
+
+    def type_of(self):
+        if self.condition.dtype is not BOOL or self.yes.dtype is not self.no.dtype:
+            raise TypeError(f"select({self.condition.dtype}, {self.yes.dtype}, {self.no.dtype})")
+        return self.yes.dtype
+
+
+class Cast(Expr):
+    """The number brought to another type: float to integer truncates and saturates, NaN gives 0."""
+
+    arg: Expr
+    to: DType
+
+    def type_of(self):
+        return self.to
+
+
+def const(value, dtype: DType) -> Const:
+    """The constant of that type nearest to a Python number."""
+    return Const({"bool": bool, "i": int, "f": float}[dtype.kind](value), dtype)
+
+
+def cast(x: Expr, to: DType) -> Expr:
+    """`x` in another type; constants are converted here, and a cast to the same type is nothing."""
+    if x.dtype is to:
+        return x
+    if isinstance(x, Const) and (to.is_float or (
+            to.is_int and not x.dtype.is_float and to.lowest <= x.value <= to.highest)):
+        return const(x.value, to)
+    return Cast(x, to)
