@@ -1,0 +1,237 @@
+"""Text back to a cascade; see text.py for what it looks like."""
+
+import ast
+import math
+
+from einfall.cascade.nodes import (
+    Access,
+    Carried,
+    Cascade,
+    History,
+    Index,
+    Input,
+    Label,
+    Part,
+    Rank,
+    Reduce,
+    Scalar,
+    Scan,
+    Size,
+    Source,
+    State,
+    Tensor,
+)
+from einfall.cascade.scope import substitute
+from einfall.scalar.dtypes import DTYPES, I64, DType
+from einfall.scalar.monoids import NAMED, Monoid, Side, arg_extremum, named
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
+from einfall.scalar.ops import OPS
+
+__all__ = ["parse"]
+
+SYMBOLS = {
+    ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.FloorDiv: "floor_divide",
+    ast.Mod: "remainder", ast.Pow: "pow", ast.BitAnd: "bitwise_and", ast.BitOr: "bitwise_or",
+    ast.BitXor: "bitwise_xor", ast.LShift: "left_shift", ast.RShift: "right_shift", ast.Lt: "less",
+    ast.LtE: "less_equal", ast.Gt: "greater", ast.GtE: "greater_equal", ast.Eq: "equal", ast.NotEq: "not_equal",
+}
+
+
+def parse(text: str) -> Cascade:
+    """The cascade that prints as this text.
+
+    Raises: SyntaxError where the text is not one.
+    """
+    (function,) = ast.parse(text).body
+    return _Parser(function).program()
+
+
+class _Parser:
+    """One reading: definitions wait as syntax until they are used, because a state's type is known by its scan only."""
+
+    def __init__(self, function: ast.FunctionDef):
+        self.function = function
+        self.inputs = {arg.arg: self.input(arg) for arg in function.args.args}
+        self.waiting: dict[str, ast.expr] = {}
+        self.done: dict[str, object] = {}
+        self.states: dict[str, State] = {}
+        self.sides: dict[str, Side] = {}
+
+    def input(self, arg: ast.arg):
+        match arg.annotation:
+            case ast.Subscript(ast.Name(dtype), ast.Constant(ndim)):
+                return Input(arg.arg, DTYPES[dtype], ndim)
+            case ast.Name(dtype):
+                return Scalar(arg.arg, DTYPES[dtype])
+        raise SyntaxError(f"an input is written like X: f32[2], not {ast.unparse(arg)}")
+
+    def program(self) -> Cascade:
+        for line in self.function.body:
+            match line:
+                case ast.Assign([ast.Name(name)], value) | ast.Assign([ast.Subscript(ast.Name(name))], value):
+                    self.waiting[name] = value
+                case ast.Return(ast.Tuple(items)):
+                    outputs = items
+                case ast.Return(value):
+                    outputs = [value]
+        return Cascade(self.function.name, tuple(self.inputs.values()), tuple(map(self.read, outputs)))
+
+    def definition(self, name: str):
+        if name not in self.done:
+            if name not in self.waiting:
+                raise SyntaxError(f"{name} is not defined")
+            self.done[name] = self.read(self.waiting[name])
+        return self.done[name]
+
+    def read(self, tree: ast.expr):
+        """An expression, a tensor or a scan."""
+        match tree:
+            case ast.Constant(value):
+                return self.number(value, I64 if type(value) is int else None)
+            case ast.Name(name):
+                return self.name(name)
+            case ast.Subscript(ast.Attribute(ast.Name(name), "shape"), ast.Constant(axis)):
+                return Size(name, axis)
+            case ast.Subscript(ast.Attribute(ast.Name(name), "states"), ast.Constant(place)):
+                return History(self.definition(name), place)
+            case ast.Subscript(ast.Attribute(ast.Name(name) | ast.Subscript(ast.Name(name)), "parts"), place):
+                return Part(self.definition(name), place.value)
+            case ast.Subscript(source, index):
+                return self.subscript(source, index)
+            case ast.UnaryOp(ast.USub(), operand) if self.is_literal(operand):
+                return self.literal(tree, None)
+            case ast.UnaryOp(op, operand):
+                return Map(OPS["negative" if isinstance(op, ast.USub) else "invert"], (self.read(operand),))
+            case ast.BinOp(left, op, right) | ast.Compare(left, [op], [right]):
+                return Map(OPS[SYMBOLS[type(op)]], self.siblings([left, right]))
+            case ast.Call():
+                return self.call(tree)
+        raise SyntaxError(f"not part of a cascade: {ast.unparse(tree)}")
+
+    def name(self, name: str):
+        if name in self.sides:
+            return self.sides[name]
+        if name in self.states:
+            return self.states[name]
+        if isinstance(self.inputs.get(name), Scalar):
+            return self.inputs[name]
+        if name in self.waiting:
+            return self.definition(name)
+        return Index(Rank(name))
+
+    def subscript(self, source: ast.expr, index: ast.expr):
+        outside = None
+        match source:
+            case ast.Call(ast.Attribute(inner, "pad"), [beyond]):
+                source, outside = inner, beyond
+        # arrays stand before brackets only, so a rank may have the name of an array
+        held = self.inputs.get(source.id) if isinstance(source, ast.Name) else None
+        held = held or self.read(source)
+        if isinstance(held, Index):
+            raise SyntaxError(f"{held.rank.name} is not defined")
+        if not isinstance(held, Source):
+            return held  # a defined expression, named with its free ranks
+        items = index.elts if isinstance(index, ast.Tuple) else [index]
+        pad = None if outside is None else self.literal(outside, held.dtype)
+        return Access(held, tuple(map(self.read, items)), pad)
+
+    def call(self, tree: ast.Call):
+        match tree:
+            case ast.Call(ast.Name("where"), [condition, yes, no]):
+                return Select(self.read(condition), *self.siblings([yes, no]))
+            case ast.Call(ast.Name("cast"), [arg, ast.Name(to)]):
+                return Cast(self.read(arg), DTYPES[to])
+            case ast.Call(ast.Name("tensor"), [body]):
+                return Tensor((), (), self.read(body))
+            case ast.Call(ast.Subscript(ast.Name("tensor"), binders), [body]):
+                return Tensor(*self.binders(binders), self.read(body))
+            case ast.Call(ast.Subscript(ast.Name("scan"), binders), states, flags):
+                return self.scan(binders, states, {flag.arg for flag in flags})
+            case ast.Call(ast.Subscript(ast.Name(name), binders), bodies):
+                return self.reduce(name, binders, bodies)
+            case ast.Call(ast.Name("monoid")):
+                return self.monoid(tree)
+            case ast.Call(ast.Name(dtype), [value]) if dtype in DTYPES:
+                return self.literal(value, DTYPES[dtype])
+            case ast.Call(ast.Name(op), args) if op in OPS:
+                return Map(OPS[op], self.siblings(args))
+        raise SyntaxError(f"not part of a cascade: {ast.unparse(tree)}")
+
+    def binders(self, tree: ast.expr) -> tuple[tuple[Rank, ...], tuple[Expr, ...]]:
+        items = tree.elts if isinstance(tree, ast.Tuple) else [tree]
+        return (tuple(Rank(item.left.id) for item in items),
+                tuple(self.read(item.comparators[0]) for item in items))
+
+    def reduce(self, name: str, binders: ast.expr, bodies: list[ast.expr]) -> Reduce:
+        ranks, extents = self.binders(binders)
+        elements = tuple(map(self.read, bodies))
+        if name in self.waiting:
+            monoid = self.definition(name)
+        elif name in NAMED:
+            monoid = named(name, elements[0].dtype)
+        else:
+            monoid = arg_extremum(name, elements[0].dtype)
+        return Reduce(monoid, ranks, extents, elements)
+
+    def monoid(self, tree: ast.Call) -> Monoid:
+        count = len(tree.args) // 2
+        identity = tuple(map(self.read, tree.args[:count]))
+        self.sides = {f"{side}_{place}": Side(side == "right", place, item.dtype)
+                      for place, item in enumerate(identity) for side in ("left", "right")}
+        combine = tuple(map(self.read, tree.args[count:]))
+        self.sides = {}
+        options = {option.arg: option.value.value for option in tree.keywords}
+        return Monoid(options["name"], identity, combine, options["commutative"])
+
+    def scan(self, binders: ast.expr, states: list[ast.expr], flags: set[str]) -> Scan:
+        (rank,), (extent,) = self.binders(binders)
+        heads = [state.func.value if isinstance(state.func, ast.Subscript) else state.func for state in states]
+        label = Label(heads[0].id.rpartition("_")[0])
+        bound = [self.binders(state.func.slice) if isinstance(state.func, ast.Subscript) else ((), ())
+                 for state in states]
+        inits = tuple(self.read(state.args[0]) for state in states)
+        for head, init, (axes, _) in zip(heads, inits, bound):
+            self.states[head.id] = State(label, int(head.id.rpartition("_")[2]), init.dtype, len(axes), ())
+        steps = tuple(self.read(state.args[1]) for state in states)
+        return carried(Scan(rank, extent, label, tuple(axes for axes, _ in bound), tuple(sizes for _, sizes in bound),
+                            inits, steps, *(flag in flags for flag in ("exclusive", "reverse", "last"))))
+
+    def siblings(self, trees: list[ast.expr]) -> tuple[Expr, ...]:
+        """Arguments of one type: a bare number takes that of the first that is not a bare number."""
+        read = [None if self.is_literal(tree) else self.read(tree) for tree in trees]
+        dtype = next((expr.dtype for expr in read if expr is not None), None)
+        return tuple(self.literal(tree, dtype) if expr is None else expr for tree, expr in zip(trees, read))
+
+    def is_literal(self, tree: ast.expr) -> bool:
+        match tree:
+            case ast.UnaryOp(ast.USub(), inner):
+                return self.is_literal(inner)
+            case ast.Constant():
+                return True
+            case ast.Name("inf" | "nan"):
+                return True
+        return False
+
+    def literal(self, tree: ast.expr, dtype: DType | None) -> Const:
+        match tree:
+            case ast.UnaryOp(ast.USub(), inner):
+                below = self.literal(inner, dtype)
+                return Const(-below.value, below.dtype)
+            case ast.Name(name):
+                return Const(math.inf if name == "inf" else math.nan, dtype)
+            case ast.Constant(value):
+                return self.number(value, dtype)
+        raise SyntaxError(f"not a number: {ast.unparse(tree)}")
+
+    def number(self, value, dtype: DType | None) -> Const:
+        if dtype is None:
+            dtype = {bool: DTYPES["bool"], int: I64}.get(type(value), DTYPES["f64"])
+        return const(value, dtype)
+
+
+def carried(scan: Scan) -> Scan:
+    """The scan with its free ranks written on the states that its steps read."""
+    ranks = tuple(sorted(scan.free, key=lambda variable: variable.name))
+    steps = tuple(substitute(step, {scan.label: Carried(scan.label, ranks)}) for step in scan.steps)
+    return Scan(scan.rank, scan.extent, scan.label, scan.axes, scan.extents, scan.inits, steps, scan.exclusive,
+                scan.reverse, scan.last)

@@ -1,0 +1,85 @@
+"""Absent points, read off the text: under which conditions a value is absent, and with which value.
+
+The same rules as in run.py, on expressions instead of arrays (LANGUAGE, absent points).
+"""
+
+from einfall.base.node import Node
+from einfall.cascade.domain import is_constant, is_domain
+from einfall.cascade.nodes import Access, Tensor
+from einfall.cascade.scope import substitute
+from einfall.scalar.dtypes import I64
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast
+from einfall.scalar.ops import OPS
+
+__all__ = ["absence", "both", "negated", "presence"]
+
+Alternatives = tuple[tuple[Expr, Expr], ...]  # (condition, the constant value there); the first that holds counts
+
+
+def both(left: Expr, right: Expr) -> Expr:
+    """left & right."""
+    return left if left is right else Map(OPS["bitwise_and"], (left, right))
+
+
+def negated(condition: Expr) -> Expr:
+    """~condition."""
+    match condition:
+        case Map(op, (arg,)) if op.name == "invert":
+            return arg
+    return Map(OPS["invert"], (condition,))
+
+
+def presence(expr: Expr) -> Expr | None:
+    """The condition under which a value is present; None where it always is."""
+    condition = None
+    for gone, _ in absence(expr):
+        there = negated(gone)
+        condition = there if condition is None else both(condition, there)
+    return condition
+
+
+def absence(expr: Expr, memo: dict[Node, Alternatives] | None = None) -> Alternatives:
+    """The conditions under which a value is absent."""
+    memo = {} if memo is None else memo
+    if expr not in memo:
+        memo[expr] = _absence(expr, memo)
+    return memo[expr]
+
+
+def _absence(expr: Expr, memo: dict) -> Alternatives:
+    match expr:
+        case Select(condition, yes, no):
+            inside = tuple((both(condition, gone), value) for gone, value in absence(yes, memo))
+            if is_constant(no) and is_domain(condition):
+                return ((negated(condition), no), *inside)
+            return inside + tuple((both(negated(condition), gone), value) for gone, value in absence(no, memo))
+        case Cast(arg, to):
+            return tuple((gone, cast(value, to)) for gone, value in absence(arg, memo))
+        case Map():
+            return _of_map(expr, memo)
+        case Access(Tensor(ranks, extents, body), indices, outside):
+            values = dict(zip(ranks, indices))
+            found = tuple((substitute(gone, values), value) for gone, value in absence(body, memo))
+            if outside is not None:
+                for index, extent in zip(indices, extents):
+                    found = tuple((both(both(Map(OPS["greater_equal"], (index, Const(0, I64))),
+                                             Map(OPS["less"], (index, extent))), gone), value) for gone, value in found)
+            return found
+    return ()
+
+
+def _of_map(expr: Map, memo: dict) -> Alternatives:
+    below = [absence(arg, memo) for arg in expr.args]
+    found = [(gone, value) for place, alternatives in enumerate(below) for gone, value in alternatives
+             if isinstance(value, Const) and expr.op.annihilated(place, value.value)]
+    points = [(arg, alternatives) for arg, alternatives in zip(expr.args, below) if not is_constant(arg)]
+    if points and all(alternatives for _, alternatives in points):
+        together: list[tuple[Expr | None, tuple[Expr, ...]]] = [(None, ())]
+        for arg, alternatives in zip(expr.args, below):
+            if is_constant(arg):
+                together = [(gone, (*values, arg)) for gone, values in together]
+            else:
+                together = [(more if gone is None else both(gone, more), (*values, value))
+                            for gone, values in together for more, value in alternatives]
+        found += [(gone, Map(expr.op, values)) for gone, values in together]
+    return tuple(found)

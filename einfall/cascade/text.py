@@ -1,0 +1,210 @@
+"""A cascade as text, one definition a line, and back: `parse(text(cascade)) is cascade`.
+
+The text has Python's syntax, and is read with Python's own parser:
+
+    def attention(Q: f32[2], K: f32[2]):
+        S[k, q] = sum[d < Q.shape[1]](Q[q, d] * K[k, d])
+        m[q] = max[k < K.shape[0]](S[k, q])
+        return tensor[q < Q.shape[0]](m[q])
+
+A definition names an expression with its free ranks, and is used with the same ranks; `tensor[...]` and `scan[...]`
+bind theirs and are read at coordinates. A number without a type has that of its neighbour (i64 if it has none).
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+from einfall.base.node import Node, children, postorder
+from einfall.cascade.nodes import (
+    Access,
+    Cascade,
+    History,
+    Index,
+    Input,
+    Label,
+    Part,
+    Reduce,
+    Scalar,
+    Scan,
+    Size,
+    State,
+    Tensor,
+)
+from einfall.scalar.dtypes import BOOL, I64
+from einfall.scalar.monoids import NAMED, Monoid, Side, named
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
+
+__all__ = ["PRECEDENCE", "is_named_monoid", "text"]
+
+PRECEDENCE = {"|": 2, "^": 3, "&": 4, "<<": 5, ">>": 5, "+": 6, "-": 6, "*": 7, "/": 7, "//": 7, "%": 7, "**": 9,
+              "<": 1, "<=": 1, ">": 1, ">=": 1, "==": 1, "!=": 1}
+UNARY = {"negative": "-", "invert": "~"}
+
+
+def text(cascade: Cascade, names: Mapping[Node, str] | None = None) -> str:
+    """The program as text; `names` are the user's words for nodes."""
+    return _Printer(cascade, names or {}).program()
+
+
+def is_named_monoid(monoid: Monoid) -> bool:
+    """Whether the monoid is the one of the table with its name."""
+    dtype = monoid.dtypes[0]
+    return monoid.name in NAMED and dtype.kind[0] in NAMED[monoid.name][2] and named(monoid.name, dtype) is monoid
+
+
+class _Printer:
+    """One printing: which nodes have lines of their own, and what they are called."""
+
+    def __init__(self, cascade: Cascade, names: Mapping[Node, str]):
+        self.cascade, self.user_names = cascade, names
+        self.names: dict[Node, str] = {}
+        self.taken = {item.name for item in cascade.inputs} | {"tensor", "scan", "where", "cast", "inf", "nan"}
+        for node in postorder(*cascade.outputs):
+            if isinstance(node, Index | Label):
+                self.taken.add(node.rank.name if isinstance(node, Index) else node.name)
+
+    def program(self) -> str:
+        head = ", ".join(f"{item.name}: {item.dtype}" + (f"[{item.ndim}]" if isinstance(item, Input) else "")
+                         for item in self.cascade.inputs)
+        lines = [f"def {self.cascade.name}({head}):"]
+        uses = Counter(child for node in postorder(*self.cascade.outputs) for child in children(node))
+        for node in postorder(*self.cascade.outputs):
+            if self.deserves_line(node, uses[node]):
+                body = self.defined(node)
+                self.names[node] = name = self.named(node)
+                lines.append(f"    {name}{self.ranks_of(node)} = {body}")
+        lines.append(f"    return {', '.join(self.defined(output) for output in self.cascade.outputs)}")
+        return "\n".join(lines) + "\n"
+
+    def deserves_line(self, node: Node, uses: int) -> bool:
+        match node:
+            case Tensor():
+                return node not in self.cascade.outputs or uses > 0
+            case Reduce() | Scan():
+                return True
+            case Monoid():
+                return not is_named_monoid(node)
+            case Map() | Select() | Cast():  # the insides of monoids have no free variables
+                return bool(node.free) and (uses > 1 or node in self.user_names)
+        return False
+
+    def ranks_of(self, node: Node) -> str:
+        """The free ranks of a defined expression, as written where it is defined and used."""
+        if not isinstance(node, Expr):
+            return ""
+        ranks = sorted(variable.name for variable in node.free if not isinstance(variable, Label))
+        return f"[{', '.join(ranks)}]" if ranks else ""
+
+    def named(self, node: Node) -> str:
+        wanted = self.user_names.get(node)
+        if wanted is None:
+            wanted = node.name if isinstance(node, Monoid) else "t"
+        wanted = re.sub(r"\W", "_", wanted)
+        name, number = wanted, 1
+        while name in self.taken or name in NAMED or (wanted == "t" and number == 1):
+            name, number = f"{wanted}{number}", number + 1
+        self.taken.add(name)
+        return name
+
+    def binders(self, ranks, extents) -> str:
+        return ", ".join(f"{rank.name} < {self.form(extent, 2)}" for rank, extent in zip(ranks, extents))
+
+    def defined(self, node: Node) -> str:
+        """What stands behind the name of a node with a line of its own."""
+        match node:
+            case Tensor(ranks, extents, body):
+                binders = self.binders(ranks, extents)
+                return f"tensor[{binders}]({self.form(body)})" if ranks else f"tensor({self.form(body)})"
+            case Reduce(monoid, ranks, extents, bodies):
+                name = monoid.name if is_named_monoid(monoid) or monoid not in self.names else self.names[monoid]
+                return f"{name}[{self.binders(ranks, extents)}]({', '.join(map(self.form, bodies))})"
+            case Scan():
+                return self.scan(node)
+            case Monoid(_, identity, combine, commutative):
+                sides = [self.form(expr) for expr in combine]
+                parts = ", ".join([*(self.typed(item) for item in identity), *sides])
+                return f"monoid({parts}, commutative={commutative}, name={node.name!r})"
+        return self.form(node, top=True)
+
+    def scan(self, scan: Scan) -> str:
+        states = []
+        for place, (axes, extents, init, step) in enumerate(zip(scan.axes, scan.extents, scan.inits, scan.steps)):
+            binders = f"[{self.binders(axes, extents)}]" if axes else ""
+            states.append(f"{scan.label.name}_{place}{binders}({self.typed(init)}, {self.typed(step)})")
+        flags = "".join(f", {flag}=True" for flag in ("exclusive", "reverse", "last") if getattr(scan, flag))
+        return f"scan[{scan.rank.name} < {self.form(scan.extent, 2)}]({', '.join(states)}{flags})"
+
+    def typed(self, node: Expr) -> str:
+        """An expression that no neighbour gives a type to."""
+        return self.number(node) if isinstance(node, Const) else self.form(node)
+
+    def number(self, node: Const) -> str:
+        if node.dtype in (BOOL, I64):
+            return repr(node.value)
+        return f"{node.dtype}({_literal(node)})"
+
+    def args(self, args: tuple[Expr, ...], outer: tuple[int, ...] = ()) -> list[str]:
+        """Arguments of one type: numbers are bare where another argument tells the type."""
+        tells = any(not isinstance(arg, Const) for arg in args)
+        bounds = outer or (0,) * len(args)
+        return [(_literal(arg) if tells else self.number(arg)) if isinstance(arg, Const) else self.form(arg, bound)
+                for arg, bound in zip(args, bounds)]
+
+    def form(self, node: Node, outer: int = 0, top: bool = False) -> str:
+        if node in self.names and not top:
+            return self.names[node] + self.ranks_of(node)
+        match node:
+            case Const():
+                return self.number(node)
+            case Index(rank):
+                return rank.name
+            case Size(name, axis):
+                return f"{name}.shape[{axis}]"
+            case Scalar(name) | Input(name):
+                return name
+            case Side(right, place):
+                return f"{'right' if right else 'left'}_{place}"
+            case State(label, place):
+                return f"{label.name}_{place}"
+            case History(scan, place):
+                return f"{self.names[scan]}.states[{place}]"
+            case Part(reduce, place):
+                return f"{self.names[reduce]}{self.ranks_of(reduce)}.parts[{place}]"
+            case Access():
+                return self.access(node)
+            case Cast(arg, to):
+                return f"cast({self.typed(arg)}, {to})"
+            case Select(condition, yes, no):
+                return f"where({', '.join([self.form(condition), *self.args((yes, no))])})"
+            case Map():
+                return self.map(node, outer)
+        raise TypeError(f"not part of a cascade: {node!r}")
+
+    def map(self, node: Map, outer: int) -> str:
+        op = node.op
+        if op.name in UNARY and not isinstance(node.args[0], Const):
+            inner = f"{UNARY[op.name]}{self.form(node.args[0], 8)}"
+            return f"({inner})" if outer > 7 else inner
+        if op.symbol is None or op.arity != 2:
+            return f"{op.name}({', '.join(self.args(node.args))})"
+        level = PRECEDENCE[op.symbol]
+        left, right = self.args(node.args, (level + (level == 1 or op.symbol == "**"), level + 1))
+        if op.symbol == "**" and left.startswith("-"):
+            left = f"({left})"
+        body = f"{left} {op.symbol} {right}"
+        return f"({body})" if outer > level else body
+
+    def access(self, node: Access) -> str:
+        source = self.names.get(node.source) or self.form(node.source)
+        if node.outside is not None:
+            source += f".pad({_literal(node.outside)})"
+        return f"{source}[{', '.join(map(self.form, node.indices)) or '()'}]"
+
+
+def _literal(node: Const) -> str:
+    """The digits of a number, exactly."""
+    if node.dtype.is_float and not math.isfinite(node.value):
+        return "nan" if math.isnan(node.value) else "inf" if node.value > 0 else "-inf"
+    return repr(node.value)
