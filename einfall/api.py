@@ -1,0 +1,49 @@
+"""The public names."""
+
+import math
+
+from einfall.base.errors import BoundsError, CompileError, EinfallError, RankError, ShapeError, TraceError
+from einfall.front.definitions import einsum, tensor
+from einfall.front.expression import ranks
+from einfall.front.functions import (
+    MAPS,
+    MonoidByHand,
+    anywhere,
+    argmax,
+    argmin,
+    cast_to,
+    clip,
+    everywhere,
+    gelu,
+    hypot,
+    largest,
+    logsumexp,
+    mean,
+    prod,
+    reciprocal,
+    reduce,
+    relu,
+    silu,
+    smallest,
+    softplus,
+    square,
+    total,
+    var,
+    where,
+)
+from einfall.front.kernel import kernel, reference
+from einfall.front.scans import SHORT_FORMS, scan
+from einfall.front.sugar import cross_entropy, layer_norm, log_softmax, rms_norm, softmax
+from einfall.scalar.dtypes import DTYPES
+
+NAMES = {
+    **MAPS, **SHORT_FORMS, **{name: dtype for name, dtype in DTYPES.items() if name != "bool"},
+    "BoundsError": BoundsError, "CompileError": CompileError, "EinfallError": EinfallError, "RankError": RankError,
+    "ShapeError": ShapeError, "TraceError": TraceError, "Monoid": MonoidByHand, "inf": math.inf, "nan": math.nan,
+    "pi": math.pi, "bool_": DTYPES["bool"], "cast": cast_to, "where": where, "clip": clip, "relu": relu, "silu": silu,
+    "gelu": gelu, "softplus": softplus, "square": square, "reciprocal": reciprocal, "hypot": hypot, "sum": total,
+    "prod": prod, "max": largest, "min": smallest, "any": anywhere, "all": everywhere, "mean": mean, "var": var,
+    "logsumexp": logsumexp, "argmax": argmax, "argmin": argmin, "reduce": reduce, "scan": scan, "softmax": softmax,
+    "log_softmax": log_softmax, "layer_norm": layer_norm, "rms_norm": rms_norm, "cross_entropy": cross_entropy,
+    "einsum": einsum, "tensor": tensor, "ranks": ranks, "kernel": kernel, "reference": reference,
+}

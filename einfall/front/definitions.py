@@ -1,0 +1,152 @@
+"""Einstein's convention: einsum strings and definitions such as C[i, j] = A[i, k] * B[k, j]."""
+
+from einfall.base.errors import TraceError
+from einfall.cascade import nodes as cas
+from einfall.front.expression import Array, Expression, Rank, lift, ordered, without
+from einfall.front.functions import binder
+from einfall.front.trace import current
+from einfall.scalar.dtypes import I64
+from einfall.scalar.monoids import named
+from einfall.scalar.nodes import Cast, Expr, Map, cast
+
+__all__ = ["Definition", "einsum", "tensor"]
+
+CHAIN = {"multiply", "divide", "negative"}
+
+
+class Definition:
+    """A tensor that is defined by one assignment; read it like any other."""
+
+    def __init__(self):
+        self.array = None
+
+    def __setitem__(self, order, value):
+        if self.array is not None:
+            raise TraceError("a tensor is defined twice", known=current().known, repair="use another name, ef.tensor()")
+        order = order if type(order) is tuple else (order,)
+        kept = {rank.name for item in order for rank in (item if isinstance(item, tuple) else (item,))
+                if isinstance(rank, Rank)}
+        self.array = ordered(summed(lift(value), kept), order)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._defined(), name)
+
+    def __getitem__(self, index):
+        return self._defined()[index]
+
+    def _defined(self) -> Array:
+        if self.array is None:
+            raise TraceError("a tensor is read before it is defined", repair="define it first: C[i, j] = ...")
+        return self.array
+
+
+def tensor() -> Definition:
+    """A tensor to be defined: `C = ef.tensor(); C[i, j] = A[i, k] * B[k, j]` sums over k."""
+    return Definition()
+
+
+def summed(value: Expression, kept: set[str]) -> Expression:
+    """The implicit sums of a definition made explicit: each term over the ranks that the left side lacks."""
+    if value.weak or set(value.extents) <= kept:
+        return value
+    gone = [name for name in value.extents if name not in kept]
+    left = {name: binding for name, binding in value.extents.items() if name in kept}
+    sums: dict[str, Expr] = {}
+
+    def term(node: Expr) -> Expr:
+        match node:
+            case Map(op, args) if op.name in ("add", "subtract"):
+                terms = tuple(map(term, args))
+                if not node.dtype.is_float:  # sums of integers are i64, and the terms beside them follow
+                    terms = tuple(cast(item, I64) for item in terms)
+                return Map(op, terms)
+            case Cast(arg, to) if isinstance(arg, Map) and arg.op.name in ("add", "subtract"):
+                return cast(term(arg), to)
+        missing = [name for name in gone if cas.Rank(name) in node.free]
+        if not missing:
+            return node
+        _explicit_enough(node, missing)
+        part = Expression(node, {name: value.extents[name] for name in value.extents if cas.Rank(name) in node.free},
+                          affine=value.affine)
+        body = node if node.dtype.is_float else cast(node, I64)
+        ranks, sizes, _, _ = binder([part], tuple(Rank(name) for name in missing), "an implicit sum")
+        sums.update(zip(missing, sizes))
+        return cas.Reduce(named("sum", body.dtype), ranks, sizes, (body,))
+
+    node = term(value.node)
+    return Expression(node, left, affine=without(value, sums, left))
+
+
+def _explicit_enough(node: Expr, missing: list[str]) -> None:
+    """An implicit sum runs over a chain of factors, and its rank occurs in a factor."""
+    factors: list[Expr] = []
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        match item:
+            case Map(op, (left, right)) if op.name == "multiply":
+                stack += [left, right]
+            case Map(op, (numerator, _)) if op.name == "divide":
+                stack.append(numerator)
+            case Map(op, (arg,)) if op.name == "negative":
+                stack.append(arg)
+            case Cast(arg):
+                stack.append(arg)
+            case _:
+                factors.append(item)
+    for name in missing:
+        rank = cas.Rank(name)
+        is_factor = any((isinstance(factor, cas.Access) and any(rank in index.free for index in factor.indices))
+                        or (isinstance(factor, Map) and factor.op.name in ("add", "subtract") and rank in factor.free)
+                        for factor in factors)
+        alone = isinstance(node, cas.Access)
+        if alone or not is_factor:
+            where = "in an access alone" if alone else "inside a function, a comparison or a denominator only"
+            raise TraceError(f"rank {name} is missing on the left and stands {where}", known=current().known,
+                             repair=f"write the sum: ef.sum(..., over={name})")
+
+
+def einsum(subscripts: str, *operands, semiring=None) -> Array:
+    """The Einstein sum of tensors: `ef.einsum("ik,kj->ij", A, B)`; without `->` the letters that occur once, sorted."""
+    if semiring is not None:
+        raise TraceError("ef.einsum takes no other semiring yet", repair='write the reduction: ef.max(a + b, over=k)')
+    if not isinstance(subscripts, str):
+        raise TraceError(f"ef.einsum begins with its subscripts, not {subscripts!r}",
+                         repair='ef.einsum("ik,kj->ij", A, B)')
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    groups = left.split(",")
+    for letter in left.replace(",", "") + right:
+        if not (letter.isascii() and letter.isalpha()):
+            raise TraceError(f"{letter!r} is no subscript in {subscripts!r}",
+                             repair="use single letters; einfall's einsum has no ellipsis")
+    if len(groups) != len(operands):
+        raise TraceError(f"{subscripts!r} names {len(groups)} tensors and {len(operands)} were given",
+                         known=current().known, repair="separate the subscripts of each tensor with a comma")
+    if not arrow:
+        letters = left.replace(",", "")
+        right = "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
+    for letter in right:
+        if letter not in left or right.count(letter) > 1:
+            fault = "twice in the result" if letter in left else "in no operand"
+            raise TraceError(f"subscript {letter} of {subscripts!r} stands {fault}",
+                             repair="name each axis of the result once, by a letter of an operand")
+    factors = []
+    for group, operand in zip(groups, operands):
+        if not isinstance(operand, Array | Definition):
+            raise TraceError(f"ef.einsum takes tensors, not {operand!r}", repair="order it first: E[i, j]")
+        if len(group) != operand.ndim:
+            raise TraceError(f"{group!r} in {subscripts!r} names {len(group)} axes; {operand.name} has {operand.ndim}",
+                             known=current().known, repair="give one letter per axis")
+        factors.append(operand[tuple(Rank(letter) for letter in group)])
+    product = factors[0]
+    for factor in factors[1:]:
+        product = product * factor
+    gone = tuple(Rank(letter) for letter in dict.fromkeys(left.replace(",", "")) if letter not in right)
+    if gone:
+        body = product.node if product.dtype.is_float else cast(product.node, I64)
+        ranks, sizes, rest, affine = binder([product], gone, "ef.einsum")
+        product = Expression(cas.Reduce(named("sum", body.dtype), ranks, sizes, (body,)), rest, affine=affine)
+    return ordered(product, tuple(Rank(letter) for letter in right))
+

@@ -1,0 +1,311 @@
+"""Kernels: Python functions that are traced once into cascades."""
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from einfall.base.errors import BoundsError, EinfallError, Line, ShapeError, TraceError
+from einfall.base.node import Node, postorder, rewrite
+from einfall.cascade.check import check
+from einfall.cascade.nodes import Access, Cascade, Extent, Index, Input, Rank, Size, Tensor, extents_of
+from einfall.cascade.run import Fault, Result, run
+from einfall.cascade.text import text
+from einfall.front.arguments import Arguments, Leaf, collect, parameters
+from einfall.front.definitions import Definition
+from einfall.front.expression import Array, Expression, ordered, strong
+from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
+from einfall.scalar.nodes import Expr
+
+__all__ = ["Kernel", "Program", "kernel", "reference"]
+
+RECURSION = 100_000  # programs of many statements are deep graphs; Python frames live on the heap
+
+
+class Program(NamedTuple):
+    """A traced kernel: the cascade, and what to check when other sizes arrive."""
+
+    cascade: Cascade
+    names: Mapping[Node, str]
+    lines: Mapping[Node, Line | None]
+    constraints: tuple[Constraint, ...]
+    nonnegative: tuple[tuple[str, Expr, Line | None], ...]
+    needed: tuple[tuple[str, Expr, Line | None], ...]
+    fixed: Mapping[Size, int]
+    structure: Any  # the results as the kernel returned them, with places of outputs
+
+    def __str__(self):
+        return text(self.cascade, self.names)
+
+    def fits(self, sizes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether the sizes that Python code looked at are the same."""
+        return all(sizes[size.input][size.axis] == value for size, value in self.fixed.items())
+
+    def admit(self, arguments: Arguments) -> None:
+        """Raises RankError or ShapeError where extents of a call do not fit together."""
+        sizes = arguments.sizes
+        for constraint in self.constraints:
+            agree(constraint, sizes, arguments.known)
+        for rank, extent, line in self.nonnegative:
+            value = evaluate(extent, sizes)
+            if value < 0:
+                raise ShapeError(f"rank {rank} has a negative extent: {value}", where=line, known=arguments.known,
+                                 repair="pass larger arrays, or give the rank another extent")
+        for what, extent, line in self.needed:
+            if evaluate(extent, sizes) == 0:
+                raise ShapeError(f"{what} of nothing: the rank has extent 0", where=line, known=arguments.known,
+                                 repair="pass at least one element")
+
+
+class Kernel:
+    """A function of tensors, written as mathematics with named ranks."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+        self.signature = parameters(function)
+        self.programs: dict[tuple, list[Program]] = {}
+        functools.update_wrapper(self, function)
+
+    def __reduce__(self):
+        return self.__qualname__
+
+    def __repr__(self):
+        return f"<kernel {self.__name__}{self.signature}>"
+
+    def __call__(self, *args, **options):
+        if is_tracing():
+            return inlined(self, args, options)
+        raise TraceError(f"kernel {self.__name__} cannot be compiled yet", repair=f"ef.reference({self.__name__}, ...)")
+
+    def trace(self, *args, **options) -> Program:
+        """The program for arguments like these; print it."""
+        return self.program(collect(self.signature, self.__name__, args, options))
+
+    def program(self, arguments: Arguments) -> Program:
+        """The program for a call, traced if there is none yet."""
+        known = self.programs.setdefault(arguments.key, [])
+        for program in known:
+            if program.fits(arguments.sizes):
+                program.admit(arguments)
+                return program
+        program = traced(self, arguments)
+        program.admit(arguments)
+        known.append(program)
+        return program
+
+
+def kernel(function: Callable | None = None):
+    """Makes a kernel of a function: `@ef.kernel`."""
+    return kernel_of if function is None else kernel_of(function)
+
+
+def kernel_of(function: Callable) -> Kernel:
+    """The kernel of a function."""
+    if not callable(function):
+        raise TraceError(f"@ef.kernel takes a function, not {function!r}", repair="write @ef.kernel above a def")
+    return Kernel(function)
+
+
+def traced(held: Kernel, arguments: Arguments) -> Program:
+    """Runs the function once on symbols."""
+    dtypes = {item.dtype for item in arguments.inputs.values() if isinstance(item, Input)}
+    trace = Trace(arguments.sizes, widest_float(dtypes), arguments.known)
+    values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, RECURSION))
+    try:
+        with tracing(trace):
+            result, found = _called(held, values)
+            outputs: list[Array] = []
+            structure = _results(held, result, outputs)
+            return _finished(held, arguments, trace, outputs, structure, found)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _symbols(value, arguments: Arguments):
+    match value:
+        case Leaf(name):
+            item = arguments.inputs[name]
+            if isinstance(item, Input):
+                return Array(item, extents_of(item), name)
+            return Expression(item, {}, weak=True)
+        case tuple():
+            return tuple(_symbols(item, arguments) for item in value)
+        case dict():
+            return {key: _symbols(item, arguments) for key, item in value.items()}
+    return value
+
+
+def _called(held: Kernel, values: dict):
+    """The result of the user's function, and its local names when it returned."""
+    code, found = held.function.__code__, {}
+
+    def watch(frame, event, value):
+        if event == "return" and frame.f_code is code:
+            found.update(frame.f_locals)
+
+    bound = held.signature.bind_partial()
+    bound.arguments.update(values)
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        return held.function(*bound.args, **bound.kwargs), found
+    finally:
+        sys.setprofile(before)
+
+
+def _results(held: Kernel, result, outputs: list[Array]):
+    """The structure of the results, with the places of tensors in `outputs`."""
+    match result:
+        case tuple() | list():
+            return tuple(_results(held, item, outputs) for item in result)
+        case dict():
+            return {key: _results(held, item, outputs) for key, item in result.items()}
+        case Definition():
+            return _results(held, result._defined(), outputs)
+        case Array():
+            outputs.append(result)
+            return len(outputs) - 1
+        case Expression() if not result.extents:
+            outputs.append(ordered(strong(result), ()))
+            return len(outputs) - 1
+        case Expression():
+            order = ", ".join(result.extents)
+            raise TraceError(f"kernel {held.__name__} returns an expression with the free ranks {order}",
+                             known=current().known, repair=f"order them: return ...[{order}]", where=_line(held))
+    raise TraceError(f"kernel {held.__name__} returns {'nothing' if result is None else repr(result)}",
+                     repair="return a tensor, such as O[i, j], or a tuple or a dict of tensors", where=_line(held))
+
+
+def _line(held: Kernel) -> Line:
+    return Line(held.function.__code__.co_filename, held.function.__code__.co_firstlineno)
+
+
+def _tensor(array: Array) -> Tensor:
+    """The output as a tensor of its own; a weak one takes its final type."""
+    if isinstance(array.source, Tensor):
+        return array.source
+    ranks = tuple(Rank(f"i{place}") for place in range(array.ndim))
+    return Tensor(ranks, array.extents, Access(array.source, tuple(map(Index, ranks)), None))
+
+
+def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Array], structure, found: dict
+              ) -> Program:
+    """Extents resolved, equal sizes written as one, names and lines carried over."""
+    tensors = tuple(map(_tensor, outputs))
+    for tensor in tensors:
+        if tensor.free:
+            raise TraceError(f"kernel {held.__name__} returns the state of a scan from inside its step",
+                             known=trace.known, repair="return the value of ef.scan(...)", where=_line(held))
+    resolve, memo = _resolver(trace), {}
+    cascade = Cascade(held.__name__, tuple(arguments.inputs.values()),
+                      tuple(rewrite(tensor, resolve, memo) for tensor in tensors))
+    check(cascade)
+    names = {}
+    for name, value in found.items():
+        node = value.node if isinstance(value, Expression) else value.source if isinstance(value, Array) else None
+        if node is not None and not isinstance(node, Input):
+            names.setdefault(memo.get(node, node), name)
+    lines = {memo.get(node, node): line for node, line in trace.lines.items()}
+    constraints = tuple(constraint._replace(left=rewrite(constraint.left, _extents_only(trace)),
+                                            right=rewrite(constraint.right, _extents_only(trace)))
+                        for constraint in trace.constraints)
+    needed = tuple((what, rewrite(extent, _extents_only(trace)), line) for what, extent, line in trace.needed)
+    nonnegative = tuple((rank, rewrite(extent, _extents_only(trace)), line) for rank, extent, line in trace.nonnegative)
+    fixed = {size: trace.sizes[size.input][size.axis] for size in trace.fixed}
+    return Program(cascade, names, lines, constraints, nonnegative, needed, fixed, structure)
+
+
+def _resolver(trace: Trace):
+    """Replaces extents of ranks by what the kernel says, and equal sizes by one of them."""
+
+    def rule(node):
+        match node:
+            case Extent():
+                return trace.resolved(node)
+            case Size():
+                return trace.representative(node)
+        return None
+
+    return rule
+
+
+def _extents_only(trace: Trace):
+    """Replaces extents of ranks; sizes stay what they were, so that a constraint still compares two of them."""
+    return lambda node: trace.resolved(node) if isinstance(node, Extent) else None
+
+
+def inlined(held: Kernel, args: tuple, options: dict):
+    """A kernel called in a kernel: its ranks are its own, its results are tensors of the caller."""
+    trace = current()
+    try:
+        bound = held.signature.bind(*args, **options)
+    except TypeError as error:
+        raise TraceError(f"{held.__name__}: {error}", repair=f"call {held.__name__}{held.signature}") from None
+    bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        if isinstance(value, Expression) and value.extents:
+            order = ", ".join(value.extents)
+            raise TraceError(f"argument {name} of kernel {held.__name__} is an expression over {order}",
+                             known=trace.known, repair=f"order it, {name}=...[{order}]: kernels take tensors")
+    outer = trace.enter()
+    try:
+        result = held.function(*bound.args, **bound.kwargs)
+        outputs: list[Array] = []
+        structure = _results(held, result, outputs)
+    finally:
+        trace.scope = outer
+    return _rebuilt(structure, [Array(array.source, array.extents, held.__name__) for array in outputs])
+
+
+def _rebuilt(structure, items: list):
+    match structure:
+        case int():
+            return items[structure]
+        case tuple():
+            return tuple(_rebuilt(item, items) for item in structure)
+    return {key: _rebuilt(item, items) for key, item in structure.items()}
+
+
+def reference(held: Kernel, *args, at: Mapping | None = None, **options):
+    """The results evaluated directly in float64 NumPy, nothing rewritten: the oracle.
+
+    Integers stay integers. `at={q: rows}` evaluates chosen coordinates of ranks of the results, in bounded memory.
+    """
+    program, results = measured(held, args, options, at, measure=False)
+    return _rebuilt(program.structure, [np.array(result.array) for result in results])
+
+
+def measured(held: Kernel, args: tuple, options: dict, at: Mapping | None = None, *, measure: bool = True
+             ) -> tuple[Program, tuple[Result, ...]]:
+    """The program, and its results with bounds of the rounding error."""
+    arguments = collect(held.signature, held.__name__, args, options)
+    program = held.program(arguments)
+    chosen = {Rank(rank.name): np.asarray(rows) for rank, rows in (at or {}).items()}
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, RECURSION))
+    try:
+        results = run(program.cascade.outputs, arguments.arrays, arguments.scalars, at=chosen, measure=measure)
+    except Fault as fault:
+        raise explained(fault, program, arguments) from None
+    finally:
+        sys.setrecursionlimit(limit)
+    return program, results
+
+
+def explained(fault: Fault, program: Program, arguments: Arguments) -> EinfallError:
+    """The error of an access outside its axis."""
+    source = getattr(fault.access.source, "name", "a tensor made inside")
+    where = ", ".join(f"{rank.name}={value}" for rank, value in fault.coordinates.items())
+    index = fault.access.indices[fault.axis]
+    what = (f"index {fault.value} is out of range for axis {fault.axis} of {source}, which has extent {fault.extent}"
+            + (f", at {where}" if where else ""))
+    line = program.lines.get(fault.access)
+    is_gather = any(isinstance(node, Access) for node in postorder(index))
+    kind = BoundsError if is_gather else ShapeError
+    return kind(what, where=line, known=arguments.known,
+                repair=f"guard it with ef.where(condition, {source}[...], 0), or say what lies outside: "
+                       f"{source}.pad(0.0)[...]")

@@ -1,0 +1,230 @@
+"""What is known while a kernel is traced: sizes, which extents are equal, which ranks have which extent."""
+
+import contextvars
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from einfall.base.errors import Line, RankError, ShapeError, TraceError, user_line
+from einfall.base.node import Node, postorder
+from einfall.cascade.nodes import Extent, Rank, Size
+from einfall.scalar.dtypes import F32, F64, I64, DType
+from einfall.scalar.nodes import Cast, Const, Expr, Map
+from einfall.scalar.ops import OPS
+
+__all__ = [
+    "Constraint",
+    "Trace",
+    "agree",
+    "arithmetic",
+    "current",
+    "evaluate",
+    "is_tracing",
+    "tracing",
+    "unresolved",
+    "widest_float",
+]
+
+_CURRENT: contextvars.ContextVar["Trace | None"] = contextvars.ContextVar("einfall_trace", default=None)
+
+
+class Constraint(NamedTuple):
+    """Two extents of one rank that have to agree, and who says so."""
+
+    rank: str
+    left: Expr
+    right: Expr
+    left_owner: str
+    right_owner: str
+    line: Line | None
+
+
+class Trace:
+    """One tracing. `sizes` are those of the call that caused it; the program must not depend on them, except where
+    Python code looks at a shape: such axes are in `fixed`."""
+
+    def __init__(self, sizes: Mapping[str, tuple[int, ...]], default_float: DType, known: str):
+        self.sizes, self.default_float, self.known = sizes, default_float, known
+        self.constraints: list[Constraint] = []
+        self.nonnegative: list[tuple[str, Expr, Line | None]] = []
+        self.fixed: set[Size] = set()
+        self.lines: dict[Node, Line | None] = {}
+        self.needed: list[tuple[str, Expr, Line | None]] = []
+        self.labels = 0
+        self.scopes: list[dict[str, list[tuple[Expr, str]]]] = [{}]  # per kernel: rank -> its extents and who gave them
+        self.scope = 0
+        self.parents: dict[Expr, Expr] = {}
+        self.splits: list[tuple[dict[str, Expr], Expr]] = []  # axes read by several ranks of unknown extents
+
+    # Extents
+
+    def bind(self, rank: str, extent: Expr, owner: str) -> None:
+        """Remembers that a rank has this extent somewhere in the kernel."""
+        known = self.scopes[self.scope].setdefault(rank, [])
+        if all(extent is not other for other, _ in known):
+            known.append((extent, owner))
+
+    def representative(self, extent: Expr) -> Expr:
+        while extent in self.parents:
+            extent = self.parents[extent]
+        return extent
+
+    def equate(self, rank: str, left: Expr, right: Expr, left_owner: str, right_owner: str) -> None:
+        """Two extents of one rank meet; from now on they are the same.
+
+        Raises: RankError where the sizes of this call differ.
+        """
+        one, other = self.representative(left), self.representative(right)
+        if one is other:
+            return
+        constraint = Constraint(rank, left, right, left_owner, right_owner, user_line())
+        if not _unresolved(left) and not _unresolved(right):
+            agree(constraint, self.sizes, self.known)
+        self.constraints.append(constraint)
+        # a constant stands for its class; else the extent that was there first
+        if isinstance(other, Const) or isinstance(one, Extent):
+            one, other = other, one
+        self.parents[other] = one
+
+    def need_elements(self, what: str, extent: Expr) -> None:
+        """Remembers that a call with nothing along this extent is an error."""
+        self.needed.append((what, extent, user_line()))
+
+    def enter(self) -> int:
+        """Begins the ranks of another kernel; gives the scope to return to."""
+        outer, self.scope = self.scope, len(self.scopes)
+        self.scopes.append({})
+        return outer
+
+    def resolved(self, extent: Extent) -> Expr:
+        """The one extent that a rank has in its kernel.
+
+        Raises: RankError with none or two.
+        """
+        rank = extent.rank.name
+        known = {}
+        for other, owner in self.scopes[extent.scope].get(rank, []):
+            if not isinstance(other, Extent):
+                known.setdefault(self.representative(other), (other, owner))
+        if len({evaluate(other, self.sizes) for other, _ in known.values()}) == 1:
+            (first, owner), *others = known.values()
+            for other, other_owner in others:  # equal in this call, and asked to be in every other
+                self.equate(rank, first, other, owner, other_owner)
+            known = {self.representative(first): (first, owner)}
+        if len(known) == 1:
+            return next(iter(known))
+        met = self.representative(extent)
+        if not known and not isinstance(met, Extent):
+            return met
+        for extents, size in self.splits:
+            others = [other for other in extents.values() if other is not extent]
+            if not known and extents.get(rank) is extent and not any(map(self.is_open, others)):
+                for other in others:
+                    other = self.resolved(other) if isinstance(other, Extent) else other
+                    size = arithmetic("floor_divide", size, other)
+                return size
+        if not known:
+            raise RankError(f"rank {rank} is never bound: nothing gives it an extent", known=self.known,
+                            repair=f"write {rank}.of(n) once, or index a whole axis with {rank}")
+        owners = ", ".join(f"{evaluate(other, self.sizes)} in {owner}" for other, owner in known.values())
+        raise RankError(f"rank {rank} has several extents in this kernel: {owners}", known=self.known,
+                        repair=f"write {rank}.of(n) where nothing else binds it")
+
+    def is_open(self, extent: Expr) -> bool:
+        """Whether nothing but a split axis says the extent of a rank."""
+        return isinstance(extent, Extent) and not self.scopes[extent.scope].get(extent.rank.name) and isinstance(
+            self.representative(extent), Extent)
+
+    def next_label(self) -> str:
+        self.labels += 1
+        return f"s{self.labels}"
+
+
+def agree(constraint: Constraint, sizes: Mapping[str, tuple[int, ...]], known: str) -> None:
+    """Raises RankError where two extents of a rank differ."""
+    left, right = evaluate(constraint.left, sizes), evaluate(constraint.right, sizes)
+    if left != right:
+        rank = constraint.rank
+        raise RankError(
+            f"rank {rank} has extent {left} in {constraint.left_owner} and {right} in {constraint.right_owner}",
+            known=known, where=constraint.line,
+            repair="pass arrays whose axes agree, or give one of the two axes another rank")
+
+
+def evaluate(extent: Expr, sizes: Mapping[str, tuple[int, ...]]) -> int:
+    """The value of an extent for given sizes. Raises: ShapeError beyond 63 bits."""
+    values: dict[Node, int] = {}
+    for node in postorder(extent):
+        match node:
+            case Const(value):
+                values[node] = value
+            case Size(name, axis):
+                values[node] = sizes[name][axis]
+            case Cast(arg):
+                values[node] = values[arg]
+            case Map(op, args):
+                values[node] = _INTEGERS[op.name](*(values[arg] for arg in args))
+                if not I64.lowest <= values[node] <= I64.highest:
+                    raise ShapeError(f"an extent does not fit into 64 bits: {values[node]}",
+                                     repair="use smaller arrays")
+    return values[extent]
+
+
+_INTEGERS = {
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
+    "floor_divide": lambda a, b: a // b if b else 0, "remainder": lambda a, b: a % b if b else 0,
+    "maximum": max, "minimum": min, "negative": lambda a: -a, "abs": abs,
+}
+
+
+def arithmetic(op: str, left: Expr, right: Expr) -> Expr:
+    """Integer arithmetic on extents, folded where both are constants."""
+    if isinstance(left, Const) and isinstance(right, Const):
+        return Const(_INTEGERS[op](left.value, right.value), I64)
+    if op == "multiply" and isinstance(left, Const) and left.value == 1:
+        return right
+    if isinstance(right, Const) and (op, right.value) in (("add", 0), ("subtract", 0), ("multiply", 1),
+                                                          ("floor_divide", 1)):
+        return left
+    return Map(OPS[op], (left, right))
+
+
+def _unresolved(extent: Expr) -> bool:
+    return any(isinstance(node, Extent) for node in postorder(extent))
+
+
+class tracing:
+    """Makes a trace the current one: `with tracing(trace): ...`."""
+
+    def __init__(self, trace: Trace):
+        self.trace = trace
+
+    def __enter__(self):
+        self.token = _CURRENT.set(self.trace)
+        return self.trace
+
+    def __exit__(self, *exception):
+        _CURRENT.reset(self.token)
+
+
+def current() -> Trace:
+    """The trace under way. Raises: TraceError outside a kernel."""
+    trace = _CURRENT.get()
+    if trace is None:
+        raise TraceError("this is an expression of a kernel, and no kernel is being traced",
+                         repair="write it inside a function decorated with @ef.kernel")
+    return trace
+
+
+def is_tracing() -> bool:
+    """Whether a kernel is being traced in this context."""
+    return _CURRENT.get() is not None
+
+
+def unresolved(rank: str) -> Extent:
+    """The extent of a rank that only the whole kernel knows."""
+    return Extent(Rank(rank), current().scope)
+
+
+def widest_float(dtypes) -> DType:
+    """The default float: the widest among the arguments, f32 at least."""
+    return F64 if F64 in dtypes else F32

@@ -1,0 +1,93 @@
+"""Absent points: what only absent points read is never seen."""
+
+import numpy as np
+import pytest
+
+import einfall as ef
+
+i, j, k, n = ef.ranks("i j k n")
+NAN = np.nan
+
+
+def test_an_absent_zero_annihilates_nan():
+    @ef.kernel
+    def f(X, W, n):
+        x = ef.where(j < n, X[j], 0.0)
+        return (x * W[j])[j], (x * W[j] + 1.0)[j], ef.sum(x * W[j], over=j)[()], (x / W[j])[j], (W[j] / x)[j]
+
+    X, W = np.array([1.0, 2.0, NAN]), np.array([3.0, 4.0, NAN])
+
+    @ef.kernel
+    def g(X, W, L):
+        x = ef.where(j < L[()], X[j], 0.0)
+        return (x * W[j])[j], (x * W[j] + 1.0)[j], ef.sum(x * W[j], over=j)[()], (x / W[j])[j], (W[j] / x)[j]
+
+    product, shifted, total, ratio, inverse = ef.reference(g, X, W, np.array(2))
+    assert product.tolist() == [3, 8, 0]
+    assert shifted.tolist() == [4, 9, 1]
+    assert total == 11
+    assert ratio.tolist() == [1 / 3, 0.5, 0]
+    assert inverse[0] == 3 and np.isnan(inverse[2])  # a denominator of 0 decides nothing
+    # a number of the call is no extent: the same predicate makes nothing absent, and the NaN is seen
+    assert np.isnan(ef.reference(f, X, W, 2)[0][2])
+
+
+def test_a_predicate_on_floats_makes_nothing_absent():
+    @ef.kernel
+    def f(X, W):
+        return (ef.where(X[j] > 0, X[j], 0.0) * W[j])[j]
+
+    assert np.isnan(ef.reference(f, np.array([1.0, -1.0]), np.array([1.0, NAN]))[1])
+
+
+def test_minus_infinity_is_absent_through_exp():
+    @ef.kernel
+    def f(X, V):
+        s = ef.where(k <= i, X[i, k], -ef.inf)
+        p = ef.exp(s - ef.max(s, over=k))
+        return ef.sum(p * V[k], over=k)[i]
+
+    X = np.array([[0.0, NAN], [1.0, 1.0]])
+    V = np.array([2.0, NAN])
+    result = ef.reference(f, X, V)
+    assert result[0] == 2 and np.isnan(result[1])
+
+
+def test_boolean_annihilators_and_unchosen_accesses():
+    @ef.kernel
+    def f(P, X):
+        inside = (j > 0) & (X[j] > 0)
+        return ef.where(j > 0, ef.where(inside, X.pad(7.0)[j - 1], X[j]), -1.0)[j]
+
+    assert ef.reference(f, np.array([True]), np.array([5.0, -2.0, 3.0])).tolist() == [-1, -2, -2]
+
+
+def test_only_the_chosen_access_is_checked():
+    @ef.kernel
+    def f(X, at, ok):
+        return ef.where(ok[n], X[at[n]], 0.0)[n], (ef.where(ok[n], 1.0, 0.0) * X[at[n]])[n]
+
+    X, at = np.arange(4.0), np.array([3, 99, -1])
+    first, second = ef.reference(f, X, at, np.array([True, False, False]))
+    assert first.tolist() == second.tolist() == [3, 0, 0]
+    with pytest.raises(ef.BoundsError, match="index 99 is out of range for axis 0 of X, which has extent 4, at n=1"):
+        ef.reference(f, X, at, np.array([True, True, False]))
+
+
+def test_a_value_that_is_not_the_identity_counts():
+    @ef.kernel
+    def f(X):
+        x = ef.where(j <= i, X[i, j], 0.0)
+        return ef.max(x, over=j)[i], ef.min(x, over=j)[i], ef.mean(x, over=j)[i]
+
+    X = np.array([[-1.0, NAN], [-2.0, -3.0]])
+    largest, smallest, mean = ef.reference(f, X)
+    assert largest.tolist() == [0, -2] and smallest.tolist() == [-1, -3] and mean.tolist() == [-0.5, -2.5]
+
+
+def test_argmax_of_nothing_present_is_zero():
+    @ef.kernel
+    def f(X):
+        return ef.argmax(ef.where(j < i, X[i, j], -ef.inf), over=j)[i]
+
+    assert ef.reference(f, np.array([[1.0, 2.0], [3.0, NAN]])).tolist() == [0, 0]
