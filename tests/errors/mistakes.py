@@ -1,0 +1,361 @@
+"""Programs with a mistake each."""
+
+import numpy as np
+
+import einfall as ef
+
+i, j, k, n, t, d, e = ef.ranks("i j k n t d e")
+X = np.zeros((2, 3), np.float32)
+V = np.zeros(3, np.float32)
+
+
+def mistake(kind):
+    """Marks a function as a mistake that raises an error of this kind."""
+
+    def mark(function):
+        function.mistake = kind
+        return function
+
+    return mark
+
+
+def trial(function, *args):
+    """What a user does: a kernel of the function, evaluated."""
+    return ef.reference(ef.kernel(function), *args)
+
+
+@mistake(ef.RankError)
+def extents_that_disagree():
+    trial(lambda A, B: ef.sum(A[i, j] * B[j, k], over=j)[i, k], X, X)
+
+
+@mistake(ef.RankError)
+def extents_that_disagree_in_a_later_call():
+    f = ef.kernel(lambda A, B: (A[i] + B[i])[i])
+    ef.reference(f, V, V)
+    ef.reference(f, V, V[:2])
+
+
+@mistake(ef.RankError)
+def a_rank_never_bound():
+    trial(lambda A: (A[i] * k)[i, k], V)
+
+
+@mistake(ef.RankError)
+def a_rank_with_two_extents():
+    trial(lambda A, B: (A[i], B[i], ef.sum(i * 1.0, over=i))[2], V, V[:2])
+
+
+@mistake(ef.RankError)
+def a_reduction_over_a_missing_rank():
+    trial(lambda A: ef.sum(A[i], over=j)[i], V)
+
+
+@mistake(ef.RankError)
+def a_result_that_forgets_a_rank():
+    trial(lambda A: (A[i, j] * 2)[i], X)
+
+
+@mistake(ef.RankError)
+def a_result_with_a_strange_rank():
+    trial(lambda A: (A[i, j] * 2)[i, j, k], X)
+
+
+@mistake(ef.RankError)
+def an_order_that_renames():
+    trial(lambda A: (A[i, j] * 2)[i, j + 1], X)
+
+
+@mistake(ef.RankError)
+def over_something_else():
+    trial(lambda A: ef.sum(A[i], over="i")[()], V)
+
+
+@mistake(ef.RankError)
+def an_extent_that_is_no_number():
+    trial(lambda A: (A[i] + j.of(A[i]))[i, j], V)
+
+
+@mistake(ef.RankError)
+def ranks_without_names():
+    ef.ranks("")
+
+
+@mistake(ef.RankError)
+def a_rank_with_a_strange_name():
+    ef.ranks("2d")
+
+
+@mistake(ef.ShapeError)
+def a_negative_extent():
+    trial(lambda A, B: (i.of(A.shape[0] - B.shape[0]) * 1.0)[i], V[:2], V)
+
+
+@mistake(ef.ShapeError)
+def too_many_indices():
+    trial(lambda A: A[i, j, k][i, j, k], X)
+
+
+@mistake(ef.ShapeError)
+def a_float_index():
+    trial(lambda A: A[A[i]][i], V)
+
+
+@mistake(ef.ShapeError)
+def a_negative_index():
+    trial(lambda A: A[-1][()], V)
+
+
+@mistake(ef.ShapeError)
+def a_mask_as_index():
+    trial(lambda A: A[True][()], V)
+
+
+@mistake(ef.ShapeError)
+def slices_and_ranks_at_once():
+    trial(lambda A: A[1:, i][i], X)
+
+
+@mistake(ef.ShapeError)
+def an_affine_index_that_leaves():
+    trial(lambda A: (A[i - 1] + A[i])[i], V)
+
+
+@mistake(ef.ShapeError)
+def argmax_of_nothing():
+    trial(lambda A: ef.argmax(A[i, j], over=j)[i], X[:, :0])
+
+
+@mistake(ef.BoundsError)
+def a_gather_out_of_range():
+    trial(lambda A, at: A[i, at[n]][i, n], X, np.array([0, 7]))
+
+
+@mistake(ef.TraceError)
+def chained_comparison():
+    trial(lambda A: ef.where(0 < A[i] < 1, 1.0, 0.0)[i], V)
+
+
+@mistake(ef.TraceError)
+def a_python_condition():
+    trial(lambda A: (A[i] if A[i] > 0 else -A[i])[i], V)
+
+
+@mistake(ef.TraceError)
+def and_between_conditions():
+    trial(lambda A: ef.where(A[i] > 0 and i > 0, 1.0, 0.0)[i], V)
+
+
+@mistake(ef.TraceError)
+def membership():
+    trial(lambda A: ef.where(3 in A[i], 1.0, 0.0)[i], V)
+
+
+@mistake(ef.TraceError)
+def a_python_number_of_an_expression():
+    trial(lambda A: (A[i] * float(ef.sum(A[j], over=j)))[i], V)
+
+
+@mistake(ef.TraceError)
+def a_loop_over_a_rank():
+    trial(lambda A: sum(A[i] for _ in range(i))[i], V)
+
+
+@mistake(ef.TraceError)
+def iteration():
+    trial(lambda A: next(iter(A[i])), V)
+
+
+@mistake(ef.TraceError)
+def len_of_a_tensor():
+    trial(lambda A: (A[i] * len(A))[i], V)
+
+
+@mistake(ef.TraceError)
+def a_numpy_function():
+    trial(lambda A: np.exp(A[i])[i], V)
+
+
+@mistake(ef.TraceError)
+def a_numpy_reduction():
+    trial(lambda A: np.sum(A[i])[i], V)
+
+
+@mistake(ef.TraceError)
+def an_array_from_outside():
+    trial(lambda A: (A[i] * V)[i], V)
+
+
+@mistake(ef.TraceError)
+def a_tensor_without_ranks():
+    trial(lambda A: (A * A[i, j])[i, j], X)
+
+
+@mistake(ef.TraceError)
+def a_tensor_reduced():
+    trial(lambda A: ef.sum(A, over=i)[()], V)
+
+
+@mistake(ef.TraceError)
+def an_and_between_a_boolean_and_a_number():
+    trial(lambda A: ef.where((i > 0) & i, A[i], 0.0)[i], V)
+
+
+@mistake(ef.TraceError)
+def a_condition_that_is_a_number():
+    trial(lambda A: ef.where(i, A[i], 0.0)[i], V)
+
+
+@mistake(ef.TraceError)
+def bits_of_a_float():
+    trial(lambda A: (A[i] ^ A[i])[i], V)
+
+
+@mistake(ef.TraceError)
+def a_number_too_large():
+    trial(lambda A: (A[i] + 2**40)[i], np.zeros(2, np.int32))
+
+
+@mistake(ef.TraceError)
+def a_free_expression_returned():
+    trial(lambda A: A[i] * 2, V)
+
+
+@mistake(ef.TraceError)
+def nothing_returned():
+    trial(lambda A: None, V)
+
+
+@mistake(ef.TraceError)
+def an_implicit_sum_under_a_function():
+    def f(A, B):
+        C = ef.tensor()
+        C[i] = ef.exp(A[i, k]) * B[i]
+        return C
+
+    trial(f, X, V[:2])
+
+
+@mistake(ef.TraceError)
+def an_implicit_sum_of_an_access_alone():
+    def f(A):
+        C = ef.tensor()
+        C[i] = A[i, k]
+        return C
+
+    trial(f, X)
+
+
+@mistake(ef.TraceError)
+def a_tensor_defined_twice():
+    def f(A):
+        C = ef.tensor()
+        C[i] = A[i] + 1
+        C[i] = A[i] + 2
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def einsum_with_a_strange_result():
+    trial(lambda A, B: ef.einsum("ik,kj->iz", A, B), X, X.T)
+
+
+@mistake(ef.TraceError)
+def einsum_with_a_missing_operand():
+    trial(lambda A: ef.einsum("ik,kj->ij", A), X)
+
+
+@mistake(ef.TraceError)
+def einsum_with_a_wrong_rank():
+    trial(lambda A, B: ef.einsum("ik,k->i", A, B), X, X)
+
+
+@mistake(ef.TraceError)
+def einsum_with_an_ellipsis():
+    trial(lambda A: ef.einsum("...i->...", A), X)
+
+
+@mistake(ef.TraceError)
+def a_scan_step_that_loses_a_state():
+    trial(lambda A: ef.scan(lambda s, m: s + A[t], over=t, init=(0.0, 0.0))[0][t], V)
+
+
+@mistake(ef.TraceError)
+def a_scan_init_that_depends_on_its_rank():
+    trial(lambda A: ef.scan(lambda s: s + A[t], over=t, init=A[t])[t], V)
+
+
+@mistake(ef.TraceError)
+def a_state_that_escapes():
+    def f(A):
+        seen = []
+        ef.scan(lambda s: seen.append(s) or s + A[t], over=t, init=0.0)
+        return seen[0]
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def a_complex_array():
+    trial(lambda A: (A[i] * 2)[i], V.astype(complex))
+
+
+@mistake(ef.TraceError)
+def an_array_of_objects():
+    trial(lambda A: (A[i] * 2)[i], np.array([None, None]))
+
+
+@mistake(ef.TraceError)
+def a_foreign_byte_order():
+    trial(lambda A: (A[i] * 2)[i], V.astype(">f4"))
+
+
+@mistake(ef.TraceError)
+def a_string_as_array():
+    trial(lambda A: (A[i] * 2)[i], {1, 2})
+
+
+@mistake(ef.TraceError)
+def a_missing_argument():
+    trial(lambda A, B: (A[i] * B[i])[i], V)
+
+
+@mistake(ef.TraceError)
+def a_static_argument_without_a_hash():
+    def f(A, *, shape):
+        return A[i][i]
+
+    ef.reference(ef.kernel(f), V, shape=[1, 2])
+
+
+@mistake(ef.TraceError)
+def a_parameter_called_out():
+    ef.kernel(lambda A, out: A[i][i])
+
+
+@mistake(ef.TraceError)
+def a_kernel_with_star_arguments():
+    ef.kernel(lambda *arrays: arrays[0][i][i])
+
+
+@mistake(ef.TraceError)
+def an_expression_outside_a_kernel():
+    k.extent * 2
+
+
+@mistake(ef.TraceError)
+def an_expression_passed_to_a_kernel():
+    inner = ef.kernel(lambda A: (A[i] * 2)[i])
+    trial(lambda A: inner(A[i]), V)
+
+
+@mistake(ef.TraceError)
+def an_unknown_monoid():
+    trial(lambda A: ef.reduce(A[i], over=i, by="median")[()], V)
+
+
+@mistake(ef.TraceError)
+def an_unknown_type():
+    trial(lambda A: A[i].astype("f32")[i], V)
