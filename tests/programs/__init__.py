@@ -1,0 +1,1 @@
+"""Programs in the einfall language, with a recipe for the inputs of each."""

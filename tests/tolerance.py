@@ -1,0 +1,32 @@
+"""The one tolerance of all tests: rounding errors propagated by the reference, and the length of reductions."""
+
+import numpy as np
+
+__all__ = ["assert_agrees", "tolerance"]
+
+
+def tolerance(eps: float, error: np.ndarray, reduced_elems: int) -> np.ndarray:
+    """How far a result may be from the reference: 16 eps (log2 n + 8) cond, with cond and n from the reference."""
+    return 16 * eps * (np.log2(max(reduced_elems, 1)) + 8) * error
+
+
+def assert_agrees(actual: np.ndarray, expected: np.ndarray, *, error: np.ndarray | None, reduced_elems: int,
+                  eps: float, what: str = "result") -> None:
+    """The same shape; integers equal; floats within the tolerance, NaN and infinities at the same places."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
+    if expected.dtype.kind != "f":
+        assert actual.dtype == expected.dtype, f"{what}: {actual.dtype}, not {expected.dtype}"
+        wrong = actual != expected
+    else:
+        finite = np.isfinite(expected)
+        same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+        with np.errstate(invalid="ignore"):
+            near = np.abs(actual - expected) <= tolerance(eps, error, reduced_elems)
+        wrong = ~np.where(finite, same | near, same)
+    wrong = np.atleast_1d(wrong)
+    if wrong.any():
+        actual, expected = np.atleast_1d(actual), np.atleast_1d(expected)
+        place = tuple(int(axis[0]) for axis in np.nonzero(wrong))
+        raise AssertionError(f"{what} at {place}: {actual[place]!r}, not {expected[place]!r} "
+                             f"({int(wrong.sum())} of {wrong.size} wrong)")
