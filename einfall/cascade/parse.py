@@ -1,7 +1,6 @@
 """Text back to a cascade; see text.py for what it looks like."""
 
 import ast
-import math
 
 from einfall.cascade.nodes import (
     Access,
@@ -22,20 +21,12 @@ from einfall.cascade.nodes import (
     Tensor,
 )
 from einfall.cascade.scope import substitute
-from einfall.scalar.dtypes import DTYPES, I64, DType
+from einfall.scalar.dtypes import DTYPES
 from einfall.scalar.monoids import NAMED, Monoid, Side, arg_extremum, named
-from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
-from einfall.scalar.ops import OPS
+from einfall.scalar.nodes import Expr
+from einfall.scalar.text import Parser
 
 __all__ = ["parse"]
-
-SYMBOLS = {
-    ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.FloorDiv: "floor_divide",
-    ast.Mod: "remainder", ast.Pow: "pow", ast.BitAnd: "bitwise_and", ast.BitOr: "bitwise_or",
-    ast.BitXor: "bitwise_xor", ast.LShift: "left_shift", ast.RShift: "right_shift", ast.Lt: "less",
-    ast.LtE: "less_equal", ast.Gt: "greater", ast.GtE: "greater_equal", ast.Eq: "equal", ast.NotEq: "not_equal",
-}
-
 
 def parse(text: str) -> Cascade:
     """The cascade that prints as this text.
@@ -46,7 +37,7 @@ def parse(text: str) -> Cascade:
     return _Parser(function).program()
 
 
-class _Parser:
+class _Parser(Parser):
     """One reading: definitions wait as syntax until they are used, because a state's type is known by its scan only."""
 
     def __init__(self, function: ast.FunctionDef):
@@ -83,11 +74,9 @@ class _Parser:
             self.done[name] = self.read(self.waiting[name])
         return self.done[name]
 
-    def read(self, tree: ast.expr):
-        """An expression, a tensor or a scan."""
+    def leaf(self, tree: ast.expr):
+        """What a cascade has besides scalar expressions."""
         match tree:
-            case ast.Constant(value):
-                return self.number(value, I64 if type(value) is int else None)
             case ast.Name(name):
                 return self.name(name)
             case ast.Subscript(ast.Attribute(ast.Name(name), "shape"), ast.Constant(axis)):
@@ -98,14 +87,16 @@ class _Parser:
                 return Part(self.definition(name), place.value)
             case ast.Subscript(source, index):
                 return self.subscript(source, index)
-            case ast.UnaryOp(ast.USub(), operand) if self.is_literal(operand):
-                return self.literal(tree, None)
-            case ast.UnaryOp(op, operand):
-                return Map(OPS["negative" if isinstance(op, ast.USub) else "invert"], (self.read(operand),))
-            case ast.BinOp(left, op, right) | ast.Compare(left, [op], [right]):
-                return Map(OPS[SYMBOLS[type(op)]], self.siblings([left, right]))
-            case ast.Call():
-                return self.call(tree)
+            case ast.Call(ast.Name("tensor"), [body]):
+                return Tensor((), (), self.read(body))
+            case ast.Call(ast.Subscript(ast.Name("tensor"), binders), [body]):
+                return Tensor(*self.binders(binders), self.read(body))
+            case ast.Call(ast.Subscript(ast.Name("scan"), binders), states, flags):
+                return self.scan(binders, states, {flag.arg for flag in flags})
+            case ast.Call(ast.Subscript(ast.Name(name), binders), bodies):
+                return self.reduce(name, binders, bodies)
+            case ast.Call(ast.Name("monoid")):
+                return self.monoid(tree)
         raise SyntaxError(f"not part of a cascade: {ast.unparse(tree)}")
 
     def name(self, name: str):
@@ -134,28 +125,6 @@ class _Parser:
         items = index.elts if isinstance(index, ast.Tuple) else [index]
         pad = None if outside is None else self.literal(outside, held.dtype)
         return Access(held, tuple(map(self.read, items)), pad)
-
-    def call(self, tree: ast.Call):
-        match tree:
-            case ast.Call(ast.Name("where"), [condition, yes, no]):
-                return Select(self.read(condition), *self.siblings([yes, no]))
-            case ast.Call(ast.Name("cast"), [arg, ast.Name(to)]):
-                return Cast(self.read(arg), DTYPES[to])
-            case ast.Call(ast.Name("tensor"), [body]):
-                return Tensor((), (), self.read(body))
-            case ast.Call(ast.Subscript(ast.Name("tensor"), binders), [body]):
-                return Tensor(*self.binders(binders), self.read(body))
-            case ast.Call(ast.Subscript(ast.Name("scan"), binders), states, flags):
-                return self.scan(binders, states, {flag.arg for flag in flags})
-            case ast.Call(ast.Subscript(ast.Name(name), binders), bodies):
-                return self.reduce(name, binders, bodies)
-            case ast.Call(ast.Name("monoid")):
-                return self.monoid(tree)
-            case ast.Call(ast.Name(dtype), [value]) if dtype in DTYPES:
-                return self.literal(value, DTYPES[dtype])
-            case ast.Call(ast.Name(op), args) if op in OPS:
-                return Map(OPS[op], self.siblings(args))
-        raise SyntaxError(f"not part of a cascade: {ast.unparse(tree)}")
 
     def binders(self, tree: ast.expr) -> tuple[tuple[Rank, ...], tuple[Expr, ...]]:
         items = tree.elts if isinstance(tree, ast.Tuple) else [tree]
@@ -195,38 +164,6 @@ class _Parser:
         steps = tuple(self.read(state.args[1]) for state in states)
         return carried(Scan(rank, extent, label, tuple(axes for axes, _ in bound), tuple(sizes for _, sizes in bound),
                             inits, steps, *(flag in flags for flag in ("exclusive", "reverse", "last"))))
-
-    def siblings(self, trees: list[ast.expr]) -> tuple[Expr, ...]:
-        """Arguments of one type: a bare number takes that of the first that is not a bare number."""
-        read = [None if self.is_literal(tree) else self.read(tree) for tree in trees]
-        dtype = next((expr.dtype for expr in read if expr is not None), None)
-        return tuple(self.literal(tree, dtype) if expr is None else expr for tree, expr in zip(trees, read))
-
-    def is_literal(self, tree: ast.expr) -> bool:
-        match tree:
-            case ast.UnaryOp(ast.USub(), inner):
-                return self.is_literal(inner)
-            case ast.Constant():
-                return True
-            case ast.Name("inf" | "nan"):
-                return True
-        return False
-
-    def literal(self, tree: ast.expr, dtype: DType | None) -> Const:
-        match tree:
-            case ast.UnaryOp(ast.USub(), inner):
-                below = self.literal(inner, dtype)
-                return Const(-below.value, below.dtype)
-            case ast.Name(name):
-                return Const(math.inf if name == "inf" else math.nan, dtype)
-            case ast.Constant(value):
-                return self.number(value, dtype)
-        raise SyntaxError(f"not a number: {ast.unparse(tree)}")
-
-    def number(self, value, dtype: DType | None) -> Const:
-        if dtype is None:
-            dtype = {bool: DTYPES["bool"], int: I64}.get(type(value), DTYPES["f64"])
-        return const(value, dtype)
 
 
 def carried(scan: Scan) -> Scan:

@@ -11,7 +11,6 @@ A definition names an expression with its free ranks, and is used with the same 
 bind theirs and are read at coordinates. A number without a type has that of its neighbour (i64 if it has none).
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -32,16 +31,11 @@ from einfall.cascade.nodes import (
     State,
     Tensor,
 )
-from einfall.scalar.dtypes import BOOL, I64
 from einfall.scalar.monoids import NAMED, Monoid, Side, named
-from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
+from einfall.scalar.nodes import Cast, Expr, Map, Select
+from einfall.scalar.text import Printer, literal_text
 
-__all__ = ["PRECEDENCE", "is_named_monoid", "text"]
-
-PRECEDENCE = {"|": 2, "^": 3, "&": 4, "<<": 5, ">>": 5, "+": 6, "-": 6, "*": 7, "/": 7, "//": 7, "%": 7, "**": 9,
-              "<": 1, "<=": 1, ">": 1, ">=": 1, "==": 1, "!=": 1}
-UNARY = {"negative": "-", "invert": "~"}
-
+__all__ = ["is_named_monoid", "text"]
 
 def text(cascade: Cascade, names: Mapping[Node, str] | None = None) -> str:
     """The program as text; `names` are the user's words for nodes."""
@@ -54,7 +48,7 @@ def is_named_monoid(monoid: Monoid) -> bool:
     return monoid.name in NAMED and dtype.kind[0] in NAMED[monoid.name][2] and named(monoid.name, dtype) is monoid
 
 
-class _Printer:
+class _Printer(Printer):
     """One printing: which nodes have lines of their own, and what they are called."""
 
     def __init__(self, cascade: Cascade, names: Mapping[Node, str]):
@@ -124,40 +118,25 @@ class _Printer:
                 return self.scan(node)
             case Monoid(_, identity, combine, commutative):
                 sides = [self.form(expr) for expr in combine]
-                parts = ", ".join([*(self.typed(item) for item in identity), *sides])
+                parts = ", ".join([*(self.form(item) for item in identity), *sides])
                 return f"monoid({parts}, commutative={commutative}, name={node.name!r})"
-        return self.form(node, top=True)
+        return self.form(node)
 
     def scan(self, scan: Scan) -> str:
         states = []
         for place, (axes, extents, init, step) in enumerate(zip(scan.axes, scan.extents, scan.inits, scan.steps)):
             binders = f"[{self.binders(axes, extents)}]" if axes else ""
-            states.append(f"{scan.label.name}_{place}{binders}({self.typed(init)}, {self.typed(step)})")
+            states.append(f"{scan.label.name}_{place}{binders}({self.form(init)}, {self.form(step)})")
         flags = "".join(f", {flag}=True" for flag in ("exclusive", "reverse", "last") if getattr(scan, flag))
         return f"scan[{scan.rank.name} < {self.form(scan.extent, 2)}]({', '.join(states)}{flags})"
 
-    def typed(self, node: Expr) -> str:
-        """An expression that no neighbour gives a type to."""
-        return self.number(node) if isinstance(node, Const) else self.form(node)
-
-    def number(self, node: Const) -> str:
-        if node.dtype in (BOOL, I64):
-            return repr(node.value)
-        return f"{node.dtype}({_literal(node)})"
-
-    def args(self, args: tuple[Expr, ...], outer: tuple[int, ...] = ()) -> list[str]:
-        """Arguments of one type: numbers are bare where another argument tells the type."""
-        tells = any(not isinstance(arg, Const) for arg in args)
-        bounds = outer or (0,) * len(args)
-        return [(_literal(arg) if tells else self.number(arg)) if isinstance(arg, Const) else self.form(arg, bound)
-                for arg, bound in zip(args, bounds)]
-
-    def form(self, node: Node, outer: int = 0, top: bool = False) -> str:
-        if node in self.names and not top:
+    def form(self, node: Node, outer: int = 0) -> str:
+        if node in self.names:
             return self.names[node] + self.ranks_of(node)
+        return super().form(node, outer)
+
+    def leaf(self, node: Node) -> str:
         match node:
-            case Const():
-                return self.number(node)
             case Index(rank):
                 return rank.name
             case Size(name, axis):
@@ -174,37 +153,11 @@ class _Printer:
                 return f"{self.names[reduce]}{self.ranks_of(reduce)}.parts[{place}]"
             case Access():
                 return self.access(node)
-            case Cast(arg, to):
-                return f"cast({self.typed(arg)}, {to})"
-            case Select(condition, yes, no):
-                return f"where({', '.join([self.form(condition), *self.args((yes, no))])})"
-            case Map():
-                return self.map(node, outer)
         raise TypeError(f"not part of a cascade: {node!r}")
-
-    def map(self, node: Map, outer: int) -> str:
-        op = node.op
-        if op.name in UNARY and not isinstance(node.args[0], Const):
-            inner = f"{UNARY[op.name]}{self.form(node.args[0], 8)}"
-            return f"({inner})" if outer > 7 else inner
-        if op.symbol is None or op.arity != 2:
-            return f"{op.name}({', '.join(self.args(node.args))})"
-        level = PRECEDENCE[op.symbol]
-        left, right = self.args(node.args, (level + (level == 1 or op.symbol == "**"), level + 1))
-        if op.symbol == "**" and left.startswith("-"):
-            left = f"({left})"
-        body = f"{left} {op.symbol} {right}"
-        return f"({body})" if outer > level else body
 
     def access(self, node: Access) -> str:
         source = self.names.get(node.source) or self.form(node.source)
         if node.outside is not None:
-            source += f".pad({_literal(node.outside)})"
+            source += f".pad({literal_text(node.outside)})"
         return f"{source}[{', '.join(map(self.form, node.indices)) or '()'}]"
 
-
-def _literal(node: Const) -> str:
-    """The digits of a number, exactly."""
-    if node.dtype.is_float and not math.isfinite(node.value):
-        return "nan" if math.isnan(node.value) else "inf" if node.value > 0 else "-inf"
-    return repr(node.value)
