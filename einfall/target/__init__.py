@@ -1,0 +1,1 @@
+"""Targets: where kernels become machine code."""
