@@ -23,6 +23,9 @@ class Side(Leaf):
     def type_of(self):
         return self.type
 
+    def weak(self):
+        return False
+
 
 class Monoid(Node):
     """`combine` brings two elements together, in order; `identity` is the element that changes nothing."""

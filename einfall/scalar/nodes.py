@@ -10,11 +10,12 @@ __all__ = ["Cast", "Const", "Expr", "Leaf", "Map", "Select", "cast", "const"]
 class Expr(Node):
     """An expression: it has a number type, and the variables (ranks, states, loop indices) that it is free in."""
 
-    derived = ("dtype", "free")
+    derived = ("dtype", "free", "is_weak")
 
     def derive(self):
         object.__setattr__(self, "dtype", self.type_of())
         object.__setattr__(self, "free", self.free_variables())
+        object.__setattr__(self, "is_weak", self.weak())
 
     def type_of(self) -> DType:
         """The number type, from the fields."""
@@ -24,6 +25,11 @@ class Expr(Node):
         """The free variables, from the fields; binders take theirs away."""
         below = [child.free for child in children(self) if hasattr(child, "free")]
         return below[0].union(*below[1:]) if below else frozenset()
+
+
+    def weak(self) -> bool:
+        """Whether it depends on ranks, extents and numbers only: no type has rounded it, and the reference does not."""
+        return all(child.is_weak for child in children(self) if isinstance(child, Expr))
 
 
 class Leaf(Expr):

@@ -1,0 +1,133 @@
+"""Memory and loops: buffers, loads, stores, and loops that carry values. What nests and tile programs share.
+
+Statements run in order. A loop's carried values all change together at the end of its body; afterwards their names
+mean the last values. Names of loop indices, carried values and buffers are unique in a program.
+"""
+
+from einfall.base.node import Node
+from einfall.scalar.dtypes import I64, DType
+from einfall.scalar.nodes import Const, Expr, Leaf
+
+__all__ = ["Buffer", "Carried", "Load", "Loop", "Number", "Size", "Statement", "Store", "Value", "Variable",
+           "Workspace", "input_buffer"]
+
+KINDS = ("parallel", "sequential")
+
+
+class Variable(Leaf):
+    """The index of a loop: 0 to its extent."""
+
+    name: str
+
+    def type_of(self):
+        return I64
+
+
+class Value(Leaf):
+    """A carried value: inside its loop the one before the step, after it the last."""
+
+    name: str
+    type: DType
+
+    def type_of(self):
+        return self.type
+
+    def weak(self):
+        return False
+
+
+class Size(Leaf):
+    """The extent of an axis of an input."""
+
+    input: str
+    axis: int
+
+    def type_of(self):
+        return I64
+
+
+class Number(Leaf):
+    """A number that arrives with the call."""
+
+    name: str
+    type: DType
+
+    def type_of(self):
+        return self.type
+
+
+class Buffer(Node):
+    """Memory with axes: an input, an output or a workspace. Extents depend on sizes only."""
+
+    name: str
+    type: DType
+    extents: tuple[Expr, ...]
+
+
+class Load(Expr):
+    """An element of a buffer; where an index may leave its axis, `outside` says what is there instead."""
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+    outside: Const | None
+
+    def type_of(self):
+        if len(self.indices) != len(self.buffer.extents) or any(index.dtype is not I64 for index in self.indices):
+            raise TypeError(f"{len(self.buffer.extents)} i64 indices are needed for {self.buffer.name}")
+        return self.buffer.type
+
+    def weak(self):
+        return False
+
+
+class Statement(Node):
+    """What a nest does."""
+
+
+class Workspace(Statement):
+    """Memory for the statements after it in this block; it holds nothing yet."""
+
+    buffer: Buffer
+
+
+class Store(Statement):
+    """buffer[indices] = value."""
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+    value: Expr
+
+    def derive(self):
+        if self.value.dtype is not self.buffer.type or len(self.indices) != len(self.buffer.extents):
+            raise TypeError(f"{self.buffer.name} holds {self.buffer.type}, not {self.value.dtype}")
+
+
+class Carried(Node):
+    """A value that a loop carries: where it begins, and what it becomes after each step."""
+
+    value: Value
+    init: Expr
+    update: Expr
+
+    def derive(self):
+        if not self.value.type is self.init.dtype is self.update.dtype:
+            raise TypeError(f"{self.value.name}: {self.value.type}, {self.init.dtype}, {self.update.dtype}")
+
+
+class Loop(Statement):
+    """The body for each index below the extent; the iterations of a parallel loop are independent."""
+
+    variable: Variable
+    extent: Expr
+    kind: str
+    carried: tuple[Carried, ...]
+    body: tuple[Statement, ...]
+
+    def derive(self):
+        if self.kind not in KINDS or (self.kind == "parallel" and self.carried):
+            raise TypeError(f"a {self.kind} loop that carries {len(self.carried)} values")
+
+
+def input_buffer(name: str, dtype: DType, ndim: int) -> Buffer:
+    """The memory of an input, whose extents are its own sizes."""
+    return Buffer(name, dtype, tuple(Size(name, axis) for axis in range(ndim)))
