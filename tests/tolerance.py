@@ -2,18 +2,19 @@
 
 import numpy as np
 
+from einfall.cascade.run import Result
+
 __all__ = ["assert_agrees", "tolerance"]
 
 
-def tolerance(eps: float, error: np.ndarray, reduced_elems: int) -> np.ndarray:
-    """How far a result may be from the reference: 16 eps (log2 n + 8) cond, with cond and n from the reference."""
-    return 16 * eps * (np.log2(max(reduced_elems, 1)) + 8) * error
+def tolerance(error: np.ndarray, reduced_elems: int) -> np.ndarray:
+    """How far a result may be from the reference: 16 (log2 n + 8) eps cond, with eps cond and n from the reference."""
+    return 16 * (np.log2(max(reduced_elems, 1)) + 8) * error
 
 
-def assert_agrees(actual: np.ndarray, expected: np.ndarray, *, error: np.ndarray | None, reduced_elems: int,
-                  eps: float, what: str = "result") -> None:
+def assert_agrees(actual: np.ndarray, reference: Result, *, what: str = "result") -> None:
     """The same shape; integers equal; floats within the tolerance, NaN and infinities at the same places."""
-    actual, expected = np.asarray(actual), np.asarray(expected)
+    actual, expected = np.asarray(actual), reference.array
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
     if expected.dtype.kind != "f":
         assert actual.dtype == expected.dtype, f"{what}: {actual.dtype}, not {expected.dtype}"
@@ -22,7 +23,7 @@ def assert_agrees(actual: np.ndarray, expected: np.ndarray, *, error: np.ndarray
         finite = np.isfinite(expected)
         same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
         with np.errstate(invalid="ignore"):
-            near = np.abs(actual - expected) <= tolerance(eps, error, reduced_elems)
+            near = np.abs(actual - expected) <= tolerance(reference.error, reference.reduced_elems)
         wrong = ~np.where(finite, same | near, same)
     wrong = np.atleast_1d(wrong)
     if wrong.any():

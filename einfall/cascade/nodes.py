@@ -190,6 +190,9 @@ class Access(Expr):
             raise TypeError(f"outside is {self.outside.dtype}, the tensor {self.source.dtype}")
         return self.source.dtype
 
+    def weak(self):
+        return False
+
 
 class Reduce(Expr):
     """The elements of all coordinates of the bound ranks, brought together in row-major order. See Part for tuples."""

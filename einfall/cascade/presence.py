@@ -3,15 +3,18 @@
 The same rules as in run.py, on expressions instead of arrays (LANGUAGE, absent points).
 """
 
+import numpy as np
+
 from einfall.base.node import Node
 from einfall.cascade.domain import is_constant, is_domain
 from einfall.cascade.nodes import Access, Tensor
 from einfall.cascade.scope import substitute
-from einfall.scalar.dtypes import I64
-from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast
-from einfall.scalar.ops import OPS
+from einfall.scalar.dtypes import BOOL, I64
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast, const
+from einfall.scalar.ops import OPS, Op
+from einfall.scalar.run import evaluate
 
-__all__ = ["absence", "both", "negated", "presence"]
+__all__ = ["absence", "annihilations"]
 
 Alternatives = tuple[tuple[Expr, Expr], ...]  # (condition, the constant value there); the first that holds counts
 
@@ -27,15 +30,6 @@ def negated(condition: Expr) -> Expr:
         case Map(op, (arg,)) if op.name == "invert":
             return arg
     return Map(OPS["invert"], (condition,))
-
-
-def presence(expr: Expr) -> Expr | None:
-    """The condition under which a value is present; None where it always is."""
-    condition = None
-    for gone, _ in absence(expr):
-        there = negated(gone)
-        condition = there if condition is None else both(condition, there)
-    return condition
 
 
 def absence(expr: Expr, memo: dict[Node, Alternatives] | None = None) -> Alternatives:
@@ -70,8 +64,7 @@ def _absence(expr: Expr, memo: dict) -> Alternatives:
 
 def _of_map(expr: Map, memo: dict) -> Alternatives:
     below = [absence(arg, memo) for arg in expr.args]
-    found = [(gone, value) for place, alternatives in enumerate(below) for gone, value in alternatives
-             if isinstance(value, Const) and expr.op.annihilated(place, value.value)]
+    found = [item for place, alternatives in enumerate(below) for item in annihilations(expr.op, place, alternatives)]
     points = [(arg, alternatives) for arg, alternatives in zip(expr.args, below) if not is_constant(arg)]
     if points and all(alternatives for _, alternatives in points):
         together: list[tuple[Expr | None, tuple[Expr, ...]]] = [(None, ())]
@@ -81,5 +74,28 @@ def _of_map(expr: Map, memo: dict) -> Alternatives:
             else:
                 together = [(more if gone is None else both(gone, more), (*values, value))
                             for gone, values in together for more, value in alternatives]
-        found += [(gone, Map(expr.op, values)) for gone, values in together]
+        found += [(gone, _folded(Map(expr.op, values))) for gone, values in together]
     return tuple(found)
+
+
+def annihilations(op: Op, place: int, alternatives: Alternatives) -> Alternatives:
+    """Where an absent argument decides the result of an operator alone, and the result there."""
+    found = []
+    for where, zero in op.annihilators:
+        for gone, value in alternatives if where == place else ():
+            if isinstance(value, Const):
+                if op.annihilated(place, value.value):
+                    found.append((gone, value))
+            elif (zero is True) == (value.dtype is BOOL):
+                # a constant of extents: whether it is the value that decides is known at run time only
+                decisive = const(zero, value.dtype)
+                found.append((both(gone, Map(OPS["equal"], (value, decisive))), decisive))
+    return tuple(found)
+
+
+def _folded(expr: Expr) -> Expr:
+    """An operator on numbers, as a number."""
+    if all(isinstance(arg, Const) for arg in expr.args):
+        with np.errstate(all="ignore"):
+            return const(evaluate(expr, lambda leaf: None).item(), expr.dtype)
+    return expr

@@ -3,7 +3,7 @@
 Floats are float64 throughout, integers stay integers, nothing is rewritten. Beside each value stand
   present  which points exist (LANGUAGE, absent points); None means all
   fault    0, or the number of the out-of-range access that the value came from; it counts where it reaches a result
-  error    a bound of the rounding error in units of eps, propagated to first order (asked for by `measure`)
+  error    a bound of the rounding error, propagated to first order (asked for by `measure`)
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from einfall.base.node import Node, postorder
+from einfall.base.node import Node
 from einfall.cascade.domain import is_constant, is_domain
 from einfall.cascade.nodes import Access, History, Index, Input, Part, Rank, Reduce, Scalar, Scan, Size, State, Tensor
 from einfall.scalar.dtypes import DType
@@ -42,7 +42,7 @@ class Value(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A result, the error bound of each element in units of eps, and the longest reduction that led to it."""
+    """A result, the error bound of each element, and the longest reduction that led to it."""
 
     array: np.ndarray
     error: np.ndarray | None
@@ -58,8 +58,11 @@ class Coordinates:
 
 
 def run(outputs: tuple[Tensor, ...], inputs: Mapping[str, np.ndarray], scalars: Mapping[str, float] | None = None, *,
-        at: Mapping[Rank, np.ndarray] | None = None, measure: bool = False) -> tuple[Result, ...]:
+        at: Mapping[Rank, np.ndarray] | None = None, measure: str = "") -> tuple[Result, ...]:
     """The values of the outputs; `at` evaluates chosen coordinates of output ranks only.
+
+    measure: "nominal" bounds the rounding errors of a computation in the types of the program, "float64" those of one
+    in float64, such as this.
 
     Raises: Fault when a result depends on an element outside its array.
     """
@@ -71,7 +74,7 @@ def run(outputs: tuple[Tensor, ...], inputs: Mapping[str, np.ndarray], scalars: 
 class _Evaluation:
     """One run: inputs, what is known already, and the faults met."""
 
-    def __init__(self, inputs: Mapping[str, np.ndarray], scalars: Mapping[str, float], measure: bool):
+    def __init__(self, inputs: Mapping[str, np.ndarray], scalars: Mapping[str, float], measure: str):
         self.inputs = {name: array.astype(np.float64) if array.dtype.kind == "f" else array
                        for name, array in inputs.items()}
         self.scalars, self.measure = scalars, measure
@@ -134,20 +137,20 @@ class _Evaluation:
     def computed(self, node: Node, env: dict) -> Value:
         match node:
             case Const(value, dtype):
-                leaf = self.leaf(np.array(value, np.float64 if dtype.is_float else dtype.numpy))
+                leaf = self.leaf(np.array(value, np.float64 if dtype.is_float else dtype.numpy), dtype)
                 return leaf._replace(error=leaf.error * 0) if leaf.error is not None and _is_exact(value) else leaf
             case Size(name, axis):
-                return self.leaf(np.array(self.inputs[name].shape[axis], np.int64))
+                return self.leaf(np.array(self.inputs[name].shape[axis], np.int64), node.dtype)
             case Scalar(name, dtype):
-                return self.leaf(np.array(self.scalars[name], np.float64 if dtype.is_float else dtype.numpy))
+                return self.leaf(np.array(self.scalars[name], np.float64 if dtype.is_float else dtype.numpy), dtype)
             case Index(rank):
-                return self.leaf(env[rank].array, (rank,))
+                return self.leaf(env[rank].array, node.dtype, (rank,))
             case Map():
                 return self.map(node, env)
             case Select():
                 return self.select(node, env)
             case Cast(arg, to):
-                rounds = to.is_float and arg.dtype.is_float and to.bits < arg.dtype.bits and _reads(arg)
+                rounds = to.is_float and arg.dtype.is_float and to.bits < arg.dtype.bits and not arg.is_weak
                 return self.cast(self.eval(arg, env), to, rounds)
             case Access():
                 return self.access(node, env)
@@ -155,9 +158,15 @@ class _Evaluation:
                 return self.reduce(node, env)
         raise TypeError(f"not an expression of a cascade: {node!r}")
 
-    def leaf(self, array: np.ndarray, ranks: tuple[Rank, ...] = ()) -> Value:
-        error = _finite(np.abs(array)) if self.measure and array.dtype.kind == "f" else None
-        return Value(array, ranks, error=error)
+    def leaf(self, array: np.ndarray, dtype: DType, ranks: tuple[Rank, ...] = ()) -> Value:
+        return Value(array, ranks, error=self.rounding(array, dtype))
+
+    def rounding(self, array: np.ndarray, dtype: DType) -> np.ndarray | None:
+        """The error of rounding to a type; an infinite or missing value is exact: it agrees, or it does not."""
+        if not self.measure or not dtype.is_float:
+            return None
+        eps = np.finfo(dtype.numpy if self.measure == "nominal" else np.float64).eps
+        return np.where(np.isfinite(array), np.abs(array) * eps, 0.0)
 
     def aligned(self, values: list[Value]) -> tuple[list[Value], tuple[Rank, ...]]:
         """The values with one and the same rank order, axes of extent 1 where a value lacks the rank."""
@@ -200,10 +209,8 @@ class _Evaluation:
         return array, decided | everything, decided
 
     def map_error(self, node: Map, args: list[Value], array: np.ndarray) -> np.ndarray | None:
-        if not self.measure or array.dtype.kind != "f":
-            return None
-        error = _finite(np.abs(array))
-        if node.op.slopes is not None:
+        error = self.rounding(array, node.dtype)
+        if error is not None and node.op.slopes is not None:
             slopes = node.op.slopes(*(arg.array for arg in args), array)
             for arg, slope in zip(args, slopes):
                 if arg.error is not None:
@@ -229,7 +236,7 @@ class _Evaluation:
             array = value.array.astype(np.float64)
             if rounds:
                 array = array.astype(to.numpy).astype(np.float64)
-            error = np.abs(array) if self.measure else None
+            error = self.rounding(array, to)
             return value._replace(array=array, error=error if value.error is None else error + value.error)
         if to.kind == "bool":
             return value._replace(array=value.array != 0, error=None)
@@ -278,13 +285,13 @@ class _Evaluation:
         beyond = 0 if node.outside is None else node.outside.value
         array = taken(source.array, beyond).astype(source.array.dtype)
         return Value(array, ranks, taken(source.present, True), _joined(fault, taken(source.fault, 0)),
-                     taken(source.error, abs(beyond) if self.measure else 0))
+                     taken(source.error, 0.0))
 
     def source(self, node: Node, env: dict) -> Value:
         """A tensor as an array: axes for the ranks it is still free in, then its own (named by place)."""
         match node:
             case Input(name, _, ndim):
-                return self.leaf(self.inputs[name], _places(ndim))
+                return self.leaf(self.inputs[name], node.dtype, _places(ndim))
             case State(label, place):
                 return env[label][place]
             case Tensor(ranks, extents, body):
@@ -328,10 +335,11 @@ class _Evaluation:
             return error.sum(axis=-1)
         if monoid.name == "logsumexp":
             weight = np.exp(column - result[..., None])
-            return np.abs(result) + (np.where(error == 0, 0, weight * error)).sum(axis=-1) + 1
+            own = self.rounding(np.abs(result) + 1, monoid.dtypes[0])
+            return own + np.where(error == 0, 0, weight * error).sum(axis=-1)
         # products and monoids of the user: the error of each element, relative to it, reaches the result in full
         relative = np.where(column == 0, 0, error / np.abs(column)).sum(axis=-1)
-        return np.abs(result) * (relative + column.shape[-1])
+        return np.abs(result) * relative + column.shape[-1] * self.rounding(result, monoid.dtypes[0])
 
     def eval_scan(self, scan: Scan, env: dict) -> tuple[Value, ...]:
         variables = sorted(scan.free, key=lambda variable: variable.name)
@@ -418,19 +426,9 @@ def _stacked(values: list[Value], empty: Value, axis: int) -> Value:
         stack([value.error for value in values], empty.error))
 
 
-def _reads(expr: Expr) -> bool:
-    """Whether an expression reads a tensor: one of ranks, extents and numbers is weak, and no type has rounded it."""
-    return any(isinstance(node, Access) for node in postorder(expr))
-
-
 def _is_exact(value: float) -> bool:
     """Whether every float type holds the constant exactly enough to carry no error: a few bits, a small exponent."""
     return not np.isfinite(value) or float(np.float16(value)) == value
-
-
-def _finite(error):
-    """An infinite or missing value is exact: it agrees, or it does not."""
-    return np.where(np.isfinite(error), error, 0.0)
 
 
 def _full(present):

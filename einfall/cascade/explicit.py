@@ -1,0 +1,91 @@
+"""Passes from cascade to cascade that prepare for loops: absence made explicit, tensors read in place."""
+
+from einfall.base.node import Node, postorder, rewrite
+from einfall.cascade.nodes import Access, Cascade, Index, Reduce, Scan, Tensor
+from einfall.cascade.presence import absence, annihilations
+from einfall.cascade.scope import substitute
+from einfall.scalar.dtypes import BOOL, I64
+from einfall.scalar.nodes import Const, Expr, Map, Select
+from einfall.scalar.ops import OPS
+
+__all__ = ["inline", "is_heavy", "make_absence_explicit"]
+
+COSTLY = frozenset((
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "sin", "cos", "tan", "sinh", "cosh", "tanh",
+    "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh", "erf", "sigmoid", "lgamma", "pow"))
+
+
+def make_absence_explicit(cascade: Cascade) -> Cascade:
+    """The program in which an absent argument that decides its operator is a selection: nothing is absent any more.
+
+    where(p, x, 0) * y  becomes  where(~p, 0, where(p, x, 0) * y), which reads y only where p holds.
+    """
+    memo: dict[Node, tuple] = {}
+    done: dict[Node, Node] = {}
+    for node in postorder(*cascade.outputs):
+        made = _rebuilt(node, done)
+        if isinstance(node, Map) and node.op.annihilators:
+            for place, arg in reversed(list(enumerate(node.args))):
+                for gone, value in reversed(annihilations(node.op, place, absence(arg, memo))):
+                    made = Select(rewrite(gone, lambda item: None, done), value, made)
+        done[node] = made
+    return Cascade(cascade.name, cascade.inputs, tuple(done[output] for output in cascade.outputs))
+
+
+def _rebuilt(node: Node, done: dict[Node, Node]) -> Node:
+    values = []
+    for field in node.fields:
+        value = getattr(node, field)
+        values.append(_replaced(value, done))
+    return type(node)(*values)
+
+
+def _replaced(value, done):
+    if isinstance(value, Node):
+        return done[value]
+    return tuple(_replaced(item, done) for item in value) if type(value) is tuple else value
+
+
+def is_heavy(expr: Expr) -> bool:
+    """Whether computing a value again costs more than keeping it: a reduction, a scan, a special function."""
+    return any(isinstance(node, Reduce | Scan) or (isinstance(node, Map) and node.op.name in COSTLY)
+               for node in postorder(expr))
+
+
+def inline(cascade: Cascade) -> Cascade:
+    """The program in which light tensors, and those that are only read at bare ranks, are read in place."""
+    memory = {output: None for output in cascade.outputs}
+    for node in postorder(*cascade.outputs):
+        match node:
+            case Access(Tensor(body=body) as tensor, indices):
+                bare = all(isinstance(index, Index) for index in indices) and len(set(indices)) == len(indices)
+                if not bare and is_heavy(body):
+                    memory[tensor] = None
+
+    def rule(node):
+        match node:
+            case Access(Tensor(ranks, extents, body) as tensor, indices, outside) if tensor not in kept:
+                inside = substitute(body, dict(zip(ranks, indices)))
+                if outside is None:
+                    return inside
+                return Select(_within(indices, extents), inside, outside)
+        return None
+
+    done: dict[Node, Node] = {}
+    kept: set[Node] = set()
+    for node in postorder(*cascade.outputs):
+        made = _rebuilt(node, done)
+        if node in memory:
+            kept.add(made)
+        after = rule(made)
+        done[node] = made if after is None else after
+    return Cascade(cascade.name, cascade.inputs, tuple(done[output] for output in cascade.outputs))
+
+
+def _within(indices, extents) -> Expr:
+    inside: Expr = Const(True, BOOL)
+    for index, extent in zip(indices, extents):
+        for op, left, right in (("greater_equal", index, Const(0, I64)), ("less", index, extent)):
+            condition = Map(OPS[op], (left, right))
+            inside = condition if isinstance(inside, Const) else Map(OPS["bitwise_and"], (inside, condition))
+    return inside
