@@ -1,0 +1,406 @@
+"""Cascade to nest: a loop a rank, outputs outermost, what is reused kept at the loop where it is known.
+
+Where a reduction (or a costly map) is computed is read off its free ranks. Inside the loops that its user runs in, it
+belongs to the deepest loop such that all loops up to there run over ranks it depends on, and over ranks that no other
+user binds anew; its other ranks become axes of a workspace. So a row's maximum is computed once a row, and what
+several sweeps over a rank read is computed once for all of them.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from einfall.base.node import Node, children, postorder, rewrite
+from einfall.cascade import nodes as cas
+from einfall.cascade.explicit import COSTLY, inline, make_absence_explicit
+from einfall.nest.check import check
+from einfall.nest.nodes import Nest
+from einfall.scalar import memory as mem
+from einfall.scalar.dtypes import I64
+from einfall.scalar.monoids import Side
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
+from einfall.scalar.ops import OPS
+
+__all__ = ["cascade_to_nest"]
+
+
+def cascade_to_nest(cascade: cas.Cascade) -> Nest:
+    """The nest that computes a cascade."""
+    prepared = inline(make_absence_explicit(cascade))
+    lowering = _Lowering(prepared)
+    nest = lowering.program()
+    check(nest)
+    return nest
+
+
+class States:
+    """What the label of a scan stands for inside its loop: where the states are."""
+
+    def __init__(self, buffers: tuple[mem.Buffer, ...]):
+        self.buffers = buffers
+
+
+class Level(NamedTuple):
+    """A loop under construction: its index, what it gives free variables to stand for, and the statements so far."""
+
+    variable: mem.Variable | None
+    bound: tuple
+    states: States | None
+    statements: list[mem.Statement]
+
+
+class Kept(NamedTuple):
+    """Values in workspaces: over which ranks, and for which coordinates of the loops around them."""
+
+    buffers: tuple[mem.Buffer, ...]
+    ranks: tuple[cas.Rank, ...]
+    extents: tuple[Expr, ...]
+    outer: tuple[tuple[Node, object], ...]
+
+
+class _Lowering:
+    """One lowering: loops open now, what their ranks are, what is known at which loop."""
+
+    def __init__(self, cascade: cas.Cascade):
+        self.cascade = cascade
+        self.names = Counter(item.name for item in cascade.inputs)
+        self.inputs = {item: _input(item) for item in cascade.inputs}
+        self.levels = [Level(None, (), None, [])]
+        self.known: list[dict] = [{}]  # per level: what has been computed under it
+        self.env: dict[Node, object] = {}  # what a free rank or label stands for here
+        self.extents: dict[cas.Rank, Expr] = {}
+        self.tensors: dict[cas.Tensor, mem.Buffer] = {}
+        self.users = _binders(cascade)
+
+    def program(self) -> Nest:
+        outputs = []
+        for place, tensor in enumerate(self.cascade.outputs):
+            name = self.fresh("out" if len(self.cascade.outputs) == 1 else f"out{place}")
+            outputs.append(mem.Buffer(name, tensor.dtype, tuple(map(self.size, tensor.extents))))
+        self.outputs(list(zip(self.cascade.outputs, outputs)), 0)
+        inputs = tuple(self.inputs[item] for item in self.cascade.inputs)
+        return Nest(self.cascade.name, inputs, tuple(outputs), tuple(self.levels[0].statements))
+
+    def outputs(self, group: list[tuple[cas.Tensor, mem.Buffer]], depth: int) -> None:
+        """Outputs that agree on their first ranks share the loops over them."""
+        while group:
+            tensor, buffer = group[0]
+            if len(tensor.ranks) == depth:
+                places = tuple(self.env[rank] for rank in tensor.ranks)
+                self.emit(mem.Store(buffer, places, self.value(tensor.body)))
+                group = group[1:]
+                continue
+            rank, extent = tensor.ranks[depth], tensor.extents[depth]
+            alike = [item for item in group if item[0].ranks[depth:depth + 1] == (rank,)
+                     and item[0].extents[depth] is extent]
+            state = self.state()
+            self.open(rank, extent)
+            self.outputs(alike, depth + 1)
+            self.close(rank, "parallel")
+            self.restore(state)
+            group = [item for item in group if item not in alike]
+
+    # Names, loops, statements
+
+    def fresh(self, wanted: str) -> str:
+        """A name that nothing else has."""
+        name, number = wanted, 1
+        while name in self.names:
+            number += 1
+            name = f"{wanted}_{number}"
+        self.names[name] += 1
+        return name
+
+    def emit(self, statement: mem.Statement) -> None:
+        self.levels[-1].statements.append(statement)
+
+    def size(self, extent: Expr) -> Expr:
+        """An extent, in the language of nests."""
+        return rewrite(extent, lambda node: mem.Size(node.input, node.axis) if isinstance(node, cas.Size) else None)
+
+    def open(self, rank: cas.Rank, extent: Expr) -> None:
+        variable = mem.Variable(self.fresh(rank.name))
+        self.levels = [*self.levels, Level(variable, (variable,), None, [])]
+        self.known = [*self.known, {}]
+        self.env = {**self.env, rank: variable}
+        self.extents = {**self.extents, rank: extent}
+
+    def close(self, rank: cas.Rank, kind: str, carried: tuple[mem.Carried, ...] = ()) -> None:
+        level = self.levels[-1]
+        extent = self.size(self.extents[rank])
+        self.levels, self.known = self.levels[:-1], self.known[:-1]
+        self.emit(mem.Loop(level.variable, extent, kind, carried, tuple(level.statements)))
+
+    def state(self) -> tuple:
+        """What `restore` puts back: the loops open, and what names stand for."""
+        return self.levels, self.known, self.env, self.extents
+
+    def restore(self, state: tuple) -> None:
+        self.levels, self.known, self.env, self.extents = state
+
+    def workspace(self, dtype, extents: tuple[Expr, ...]) -> mem.Buffer:
+        buffer = mem.Buffer(self.fresh("w"), dtype, tuple(map(self.size, extents)))
+        self.emit(mem.Workspace(buffer))
+        return buffer
+
+    def fill(self, buffers: tuple[mem.Buffer, ...], outer: tuple[Expr, ...], ranks, extents,
+             compute: Callable[[], tuple[Expr, ...]]) -> None:
+        """buffers[outer, ranks] = compute(), for all coordinates of the ranks."""
+        state = self.state()
+        for rank, extent in zip(ranks, extents):
+            self.open(rank, extent)
+        places = (*outer, *(self.env[rank] for rank in ranks))
+        for buffer, value in zip(buffers, compute()):
+            self.emit(mem.Store(buffer, places, value))
+        for rank in reversed(ranks):
+            self.close(rank, "parallel")
+        self.restore(state)
+
+    # Values
+
+    def value(self, node: Expr) -> Expr:
+        """An expression of a cascade as one of the nest, at the innermost loop; emits before it what it needs."""
+        match node:
+            case Const():
+                return node
+            case cas.Size():
+                return self.size(node)
+            case cas.Scalar():
+                return self.inputs[node]
+            case cas.Index(rank):
+                return self.env[rank]
+            case cas.Reduce():
+                return self.obtained(node, node.monoid.dtypes, lambda: self.reduced(node))[0]
+            case cas.Part(reduce, place):
+                return self.obtained(reduce, reduce.monoid.dtypes, lambda: self.reduced(reduce))[place]
+            case Map(op) if op.name in COSTLY:
+                return self.obtained(node, (node.dtype,), lambda: (self.computed(node),))[0]
+        key = self.key(node)
+        for known in reversed(self.known):
+            if key in known:
+                return known[key]
+        made = self.known[-1][key] = self.computed(node)
+        return made
+
+    def key(self, node: Node) -> tuple:
+        """The node, and what its free variables stand for here."""
+        return node, *(self.env[variable] for variable in sorted(node.free, key=lambda item: item.name))
+
+    def computed(self, node: Expr) -> Expr:
+        match node:
+            case Map(op, args):
+                return Map(op, tuple(map(self.value, args)))
+            case Select(condition, yes, no):
+                return Select(self.value(condition), self.value(yes), self.value(no))
+            case Cast(arg, to):
+                return Cast(self.value(arg), to)
+            case cas.Access():
+                return self.access(node)
+        raise TypeError(f"not an expression of a cascade: {node!r}")
+
+    def access(self, node: cas.Access) -> Expr:
+        indices = tuple(map(self.value, node.indices))
+        match node.source:
+            case cas.Input():
+                buffer = self.inputs[node.source]
+            case cas.Tensor():
+                buffer = self.tensor(node.source)
+            case cas.State(label, place):
+                buffer = self.env[label].buffers[place]
+            case cas.History(scan, place):
+                kept = self.scan(scan)
+                buffer = kept.buffers[place]
+                indices = (*(self.env[rank] for rank in kept.ranks), *indices)
+        if all(isinstance(index, cas.Index) for index in node.indices):
+            return mem.Load(buffer, indices, None)  # a bare rank has the extent of its axis
+        return mem.Load(buffer, indices, const(0, node.dtype) if node.outside is None else node.outside)
+
+    def tensor(self, tensor: cas.Tensor) -> mem.Buffer:
+        """A tensor that is read out of order, computed once, before everything else."""
+        if tensor not in self.tensors:
+            state = self.state()
+            self.levels, self.known, self.env, self.extents = self.levels[:1], self.known[:1], {}, {}
+            buffer = self.workspace(tensor.dtype, tensor.extents)
+            self.fill((buffer,), (), tensor.ranks, tensor.extents, lambda: (self.value(tensor.body),))
+            self.tensors[tensor] = buffer
+            self.restore(state)
+        return self.tensors[tensor]
+
+    # Placement
+
+    def depth(self, node: Node) -> int:
+        """Under how many levels a value belongs."""
+        shared = {variable for variable in node.free if len(self.users.get((node, variable), ())) > 1}
+        own = {id(self.env[variable]): variable for variable in node.free}
+        count = 1
+        for level in self.levels[1:]:
+            found = [own[id(item)] for item in level.bound if id(item) in own]
+            if not found or any(variable in shared for variable in found):
+                break
+            count += 1
+        # states exist inside their scan only
+        return max([count, *(place + 1 for place, level in enumerate(self.levels) if id(level.states) in own)])
+
+    def inner_ranks(self, node: Node, depth: int) -> tuple[cas.Rank, ...]:
+        """The ranks of a value whose loops are not around its place."""
+        inner = {id(item) for level in self.levels[depth:] for item in level.bound}
+        return tuple(sorted((variable for variable in node.free if id(self.env[variable]) in inner),
+                            key=lambda rank: rank.name))
+
+    def found(self, node: Node) -> Kept | None:
+        """What is kept of a node for these coordinates."""
+        for known in reversed(self.known):
+            for kept in known.get(node, ()):
+                if all(self.env.get(variable) is value for variable, value in kept.outer) and all(
+                        self.extents.get(rank) is extent for rank, extent in zip(kept.ranks, kept.extents)):
+                    return kept
+        return None
+
+    def keep(self, node: Node, buffers: tuple[mem.Buffer, ...], ranks: tuple[cas.Rank, ...]) -> Kept:
+        """Remembers, at the innermost level, that a node is in workspaces."""
+        outer = tuple((variable, self.env[variable]) for variable in node.free if variable not in ranks)
+        kept = Kept(buffers, ranks, tuple(self.extents[rank] for rank in ranks), outer)
+        self.known[-1].setdefault(node, []).append(kept)
+        return kept
+
+    def obtained(self, node: Expr, dtypes: tuple, compute: Callable[[], tuple[Expr, ...]]) -> tuple[Expr, ...]:
+        """The values of a reduction or a costly map, computed where they belong and at most once there."""
+        key = self.key(node)
+        for known in reversed(self.known):
+            if key in known:
+                return known[key]
+        kept = self.found(node)
+        if kept is None:
+            depth = self.depth(node)
+            ranks = self.inner_ranks(node, depth)
+            state = self.state()
+            self.levels, self.known = self.levels[:depth], self.known[:depth]
+            if not ranks and depth > 1:  # what no loop is around is kept in memory, for whole programs to read
+                values = self.known[-1][key] = compute()
+                self.restore(state)
+                return values
+            extents = tuple(self.extents[rank] for rank in ranks)
+            buffers = tuple(self.workspace(dtype, extents) for dtype in dtypes)
+            self.fill(buffers, (), ranks, extents, compute)
+            kept = self.keep(node, buffers, ranks)
+            self.restore(state)
+        values = tuple(mem.Load(buffer, tuple(self.env[rank] for rank in kept.ranks), None) for buffer in kept.buffers)
+        self.known[-1][key] = values
+        return values
+
+    # Reductions and scans
+
+    def reduced(self, node: cas.Reduce) -> tuple[Expr, ...]:
+        """A loop a rank, the elements brought together in carried values."""
+        state = self.state()
+        chain: list[tuple[mem.Value, ...]] = []
+        for rank, extent in zip(node.ranks, node.extents):
+            self.open(rank, extent)
+            chain.append(tuple(mem.Value(self.fresh("a"), dtype) for dtype in node.monoid.dtypes))
+        if not chain:
+            return tuple(map(self.value, node.bodies))
+        elements = tuple(map(self.value, node.bodies))
+        updates = tuple(_combined(item, chain[-1], elements) for item in node.monoid.combine)
+        inits = [node.monoid.identity, *chain[:-1]]
+        for place in reversed(range(len(chain))):
+            carried = tuple(map(mem.Carried, chain[place], inits[place], updates))
+            self.close(node.ranks[place], "sequential", carried)
+            updates = chain[place]
+        self.restore(state)
+        return chain[0]
+
+    def scan(self, scan: cas.Scan) -> Kept:
+        """The histories of the states of a scan (only the last states if that is all that is asked for)."""
+        found = self.found(scan)
+        if found is not None:
+            return found
+        depth = self.depth(scan)
+        ranks = self.inner_ranks(scan, depth)
+        state = self.state()
+        self.levels, self.known = self.levels[:depth], self.known[:depth]
+        sizes = tuple(self.extents[rank] for rank in ranks)
+        length = () if scan.last else (scan.extent,)
+        dtypes = [init.dtype for init in scan.inits]
+        histories = tuple(self.workspace(dtype, (*sizes, *length, *extents))
+                          for dtype, extents in zip(dtypes, scan.extents))
+        inside = self.state()
+        for rank, size in zip(ranks, sizes):
+            self.open(rank, size)
+        self.steps(scan, histories, tuple(self.env[rank] for rank in ranks))
+        for rank in reversed(ranks):
+            self.close(rank, "parallel")
+        self.restore(inside)
+        kept = self.keep(scan, histories, ranks)
+        self.restore(state)
+        return kept
+
+    def steps(self, scan: cas.Scan, histories: tuple[mem.Buffer, ...], outer: tuple[Expr, ...]) -> None:
+        """The states begin, and are updated along the rank; each step reads the states before it."""
+        dtypes = [init.dtype for init in scan.inits]
+        now, new = (tuple(map(self.workspace, dtypes, scan.extents)) for _ in range(2))
+        for buffer, axes, extents, init in zip(now, scan.axes, scan.extents, scan.inits):
+            self.fill((buffer,), (), axes, extents, lambda init=init: (self.value(init),))
+        state = self.state()
+        step = mem.Variable(self.fresh(scan.rank.name))
+        place: Expr = step
+        if scan.reverse:
+            last = Map(OPS["subtract"], (self.size(scan.extent), Const(1, I64)))
+            place = Map(OPS["subtract"], (last, step))
+        states = States(now)
+        self.levels = [*self.levels, Level(step, (place, states), states, [])]
+        self.known = [*self.known, {}]
+        self.env = {**self.env, scan.rank: place, scan.label: states}
+        self.extents = {**self.extents, scan.rank: scan.extent}
+
+        def copy(source, target, places) -> None:
+            for one, other, axes, extents in zip(source, target, scan.axes, scan.extents):
+                self.fill((other,), places, axes, extents, lambda one=one, axes=axes: (
+                    mem.Load(one, tuple(self.env[rank] for rank in axes), None),))
+
+        if scan.exclusive and not scan.last:
+            copy(now, histories, (*outer, place))
+        for buffer, axes, extents, after in zip(new, scan.axes, scan.extents, scan.steps):
+            self.fill((buffer,), (), axes, extents, lambda after=after: (self.value(after),))
+        copy(new, now, ())
+        if not scan.exclusive and not scan.last:
+            copy(new, histories, (*outer, place))
+        self.close(scan.rank, "sequential")
+        self.restore(state)
+        if scan.last:
+            copy(now, histories, outer)
+
+
+def _input(item: cas.Input | cas.Scalar) -> mem.Buffer | mem.Number:
+    if isinstance(item, cas.Scalar):
+        return mem.Number(item.name, item.type)
+    return mem.input_buffer(item.name, item.type, item.ndim)
+
+
+def _combined(expr: Expr, before: tuple[Expr, ...], elements: tuple[Expr, ...]) -> Expr:
+    """The body of a monoid with its two sides in place."""
+
+    def rule(node):
+        return (elements if node.right else before)[node.place] if isinstance(node, Side) else None
+
+    return rewrite(expr, rule, {item: item for item in (*before, *elements)})
+
+
+def _binders(cascade: cas.Cascade) -> dict[tuple[Node, Node], frozenset]:
+    """For each node and each of its free variables, the binders that bind it for some use of the node."""
+    around: dict[Node, dict[Node, frozenset]] = {}
+    for node in reversed(list(postorder(*cascade.outputs))):
+        own = around.setdefault(node, {})
+        bound: dict[Node, object] = {}
+        match node:
+            case cas.Tensor(ranks, extents) if node in cascade.outputs:
+                bound = {rank: (rank, extent) for rank, extent in zip(ranks, extents)}
+            case cas.Tensor(ranks) | cas.Reduce(ranks=ranks):
+                bound = dict.fromkeys(ranks, node)
+            case cas.Scan():
+                bound = dict.fromkeys((node.rank, node.label, *(axis for axes in node.axes for axis in axes)), node)
+        for child in children(node):
+            below = around.setdefault(child, {})
+            for variable in getattr(child, "free", ()):
+                here = frozenset((bound[variable],)) if variable in bound else own.get(variable, frozenset())
+                below[variable] = below.get(variable, frozenset()) | here
+    return {(node, variable): binders for node, found in around.items() for variable, binders in found.items()}
