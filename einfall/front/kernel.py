@@ -1,5 +1,6 @@
 """Kernels: Python functions that are traced once into cascades."""
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ import numpy as np
 from einfall.base.errors import BoundsError, EinfallError, Line, ShapeError, TraceError
 from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.check import check
+from einfall.cascade.faults import NOWHERE, accesses_stay_inside, fault_finder
 from einfall.cascade.nodes import Access, Cascade, Extent, Index, Input, Rank, Size, Tensor, extents_of
 from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
@@ -17,11 +19,15 @@ from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, ordered, strong
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
+from einfall.nest.text import text as nest_text
+from einfall.pipeline import Compiled, compile_cascade
+from einfall.runtime.launch import launch
 from einfall.scalar.nodes import Expr
+from einfall.tile.text import text as tile_text
 
 __all__ = ["Kernel", "Program", "kernel", "reference"]
 
-RECURSION = 100_000  # programs of many statements are deep graphs; Python frames live on the heap
+RECURSION = 100_000
 
 
 class Program(NamedTuple):
@@ -66,6 +72,7 @@ class Kernel:
         self.function = function
         self.signature = parameters(function)
         self.programs: dict[tuple, list[Program]] = {}
+        self.machines: dict[Cascade, Machine] = {}
         functools.update_wrapper(self, function)
 
     def __reduce__(self):
@@ -77,7 +84,37 @@ class Kernel:
     def __call__(self, *args, **options):
         if is_tracing():
             return inlined(self, args, options)
-        raise TraceError(f"kernel {self.__name__} cannot be compiled yet", repair=f"ef.reference({self.__name__}, ...)")
+        arguments = collect(self.signature, self.__name__, args, options)
+        program = self.program(arguments)
+        with deep_recursion():
+            self.check_accesses(program, arguments)
+            results = self.compiled(program.cascade).run(arguments)
+        return _rebuilt(program.structure, [as_given(result, arguments) for result in results])
+
+    def lower(self, *args, **options) -> "Lowered":
+        """The program for arguments like these at every height."""
+        program = self.trace(*args, **options)
+        with deep_recursion():
+            return self.compiled(program.cascade).lowered(program)
+
+    def compiled(self, cascade: Cascade) -> "Machine":
+        """The machine code of a cascade, made on first use."""
+        if cascade not in self.machines:
+            self.machines[cascade] = Machine(compile_cascade(cascade))
+        return self.machines[cascade]
+
+    def check_accesses(self, program: Program, arguments: Arguments) -> None:
+        """Raises BoundsError or ShapeError where a result depends on an element outside its array."""
+        sizes = arguments.sizes
+        if accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, sizes)):
+            return
+        finder = fault_finder(program.cascade)
+        for tensor, position in zip(program.cascade.outputs, self.compiled(finder).run(arguments)):
+            if position != NOWHERE:
+                shape = tuple(evaluate(extent, sizes) for extent in tensor.extents)
+                at = dict(zip(tensor.ranks, ([place] for place in np.unravel_index(int(position), shape))))
+                evaluated(program, arguments, at, outputs=(tensor,))
+                raise AssertionError(f"a fault at {at} that the reference does not find")
 
     def trace(self, *args, **options) -> Program:
         """The program for arguments like these; print it."""
@@ -94,6 +131,53 @@ class Kernel:
         program.admit(arguments)
         known.append(program)
         return program
+
+
+@contextlib.contextmanager
+def deep_recursion():
+    """Programs of many statements are deep graphs; Python's frames for them live on the heap."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, RECURSION))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+class Lowered(NamedTuple):
+    """A program at every height, as text, and the seconds that each step took."""
+
+    cascade: str
+    schedule: str
+    tiles: str
+    source: str
+    times: Mapping[str, float]
+
+
+class Machine:
+    """A compiled cascade."""
+
+    def __init__(self, compiled: Compiled):
+        self.whole = compiled
+
+    def run(self, arguments: Arguments) -> list[np.ndarray]:
+        """The outputs."""
+        return launch(self.whole.steps, self.whole.nest.outputs, arguments.arrays, arguments.scalars)
+
+    def lowered(self, program: Program) -> Lowered:
+        """The texts."""
+        whole = self.whole
+        return Lowered(str(program), nest_text(whole.nest), "\n".join(map(tile_text, whole.tiles)),
+                       "\n".join(step.code.text for step in whole.steps), whole.times_s)
+
+
+def as_given(result: np.ndarray, arguments: Arguments):
+    """A result in the library of the arguments."""
+    if not arguments.is_torch:
+        return result
+    import torch
+
+    return torch.from_numpy(result)
 
 
 def kernel(function: Callable | None = None):
@@ -113,16 +197,11 @@ def traced(held: Kernel, arguments: Arguments) -> Program:
     dtypes = {item.dtype for item in arguments.inputs.values() if isinstance(item, Input)}
     trace = Trace(arguments.sizes, widest_float(dtypes), arguments.known)
     values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, RECURSION))
-    try:
-        with tracing(trace):
-            result, found = _called(held, values)
-            outputs: list[Array] = []
-            structure = _results(held, result, outputs)
-            return _finished(held, arguments, trace, outputs, structure, found)
-    finally:
-        sys.setrecursionlimit(limit)
+    with deep_recursion(), tracing(trace):
+        result, found = _called(held, values)
+        outputs: list[Array] = []
+        structure = _results(held, result, outputs)
+        return _finished(held, arguments, trace, outputs, structure, found)
 
 
 def _symbols(value, arguments: Arguments):
@@ -275,25 +354,27 @@ def reference(held: Kernel, *args, at: Mapping | None = None, **options):
 
     Integers stay integers. `at={q: rows}` evaluates chosen coordinates of ranks of the results, in bounded memory.
     """
-    program, results = measured(held, args, options, at, measure=False)
+    program, results = measured(held, args, options, at, measure="")
     return _rebuilt(program.structure, [np.array(result.array) for result in results])
 
 
-def measured(held: Kernel, args: tuple, options: dict, at: Mapping | None = None, *, measure: bool = True
+def measured(held: Kernel, args: tuple, options: dict, at: Mapping | None = None, *, measure: str = "nominal"
              ) -> tuple[Program, tuple[Result, ...]]:
     """The program, and its results with bounds of the rounding error."""
     arguments = collect(held.signature, held.__name__, args, options)
     program = held.program(arguments)
     chosen = {Rank(rank.name): np.asarray(rows) for rank, rows in (at or {}).items()}
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, RECURSION))
-    try:
-        results = run(program.cascade.outputs, arguments.arrays, arguments.scalars, at=chosen, measure=measure)
-    except Fault as fault:
-        raise explained(fault, program, arguments) from None
-    finally:
-        sys.setrecursionlimit(limit)
-    return program, results
+    return program, evaluated(program, arguments, chosen, measure)
+
+
+def evaluated(program: Program, arguments: Arguments, at: Mapping, measure: str = "", outputs: tuple = ()
+              ) -> tuple[Result, ...]:
+    """The outputs of a program (all, or those named) by the reference, with errors as users see them."""
+    with deep_recursion():
+        try:
+            return run(outputs or program.cascade.outputs, arguments.arrays, arguments.scalars, at=at, measure=measure)
+        except Fault as fault:
+            raise explained(fault, program, arguments) from None
 
 
 def explained(fault: Fault, program: Program, arguments: Arguments) -> EinfallError:

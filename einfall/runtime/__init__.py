@@ -1,0 +1,1 @@
+"""Arrays, memory and calls of compiled programs."""

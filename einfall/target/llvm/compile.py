@@ -1,0 +1,67 @@
+"""LLVM modules to machine code in this process."""
+
+import ctypes
+import ctypes.util
+import functools
+import threading
+
+import llvmlite.binding as llvm
+
+from einfall.base.errors import CompileError
+from einfall.target.llvm.emit import Layout, Module
+from einfall.target.llvm.operators import LIBRARY
+
+__all__ = ["MachineCode", "compile_module", "host_features"]
+
+_LOCK = threading.Lock()  # LLVM's engines are not built from several threads at once
+
+
+class MachineCode:
+    """A compiled function; the code lives as long as this object, which a call holds."""
+
+    def __init__(self, name: str, text: str, layout: Layout, address: int, engine):
+        self.name, self.text, self.layout, self.engine = name, text, layout, engine
+        self.call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
+
+
+@functools.cache
+def host_features() -> frozenset[str]:
+    """What this processor can do, in LLVM's words."""
+    return frozenset(name for name, is_there in llvm.get_host_cpu_features().items() if is_there)
+
+
+@functools.cache
+def _machine():
+    """The target machine, and the functions of libm made known to the linker."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    for name in sorted(LIBRARY | {"fmodf"}):
+        llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+    # the name that LLVM reports for this processor may be wrong; its features are not
+    features = llvm.get_host_cpu_features().flatten()
+    return llvm.Target.from_default_triple().create_target_machine(features=features, opt=2)
+
+
+def compile_module(module: Module) -> MachineCode:
+    """The machine code of a module. Raises: CompileError where LLVM refuses the text."""
+    with _LOCK:
+        machine = _machine()
+        try:
+            parsed = llvm.parse_assembly(module.text)
+            parsed.verify()
+        except RuntimeError as error:
+            raise CompileError(f"LLVM refuses {module.name}: {error}", repair="report this program") from None
+        options = llvm.create_pipeline_tuning_options(speed_level=2)
+        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = True
+        passes = llvm.create_pass_builder(machine, options)
+        passes.getModulePassManager().run(parsed, passes)
+        engine = llvm.create_mcjit_compiler(parsed, _fresh_machine())
+        engine.finalize_object()
+        return MachineCode(module.name, module.text, module.layout, engine.get_function_address(module.name), engine)
+
+
+def _fresh_machine():
+    """An engine owns its machine."""
+    features = llvm.get_host_cpu_features().flatten()
+    return llvm.Target.from_default_triple().create_target_machine(features=features, opt=2, jit=True)

@@ -1,0 +1,283 @@
+"""The operators of the table as LLVM instructions, one spelling each, for any number of lanes.
+
+Floats follow IEEE without any fast-math; integers give the documented values and never trap or become poison.
+"""
+
+from collections.abc import Callable
+
+from einfall.scalar.dtypes import BOOL, DType
+from einfall.target.llvm import mathematics
+from einfall.target.llvm.builder import Builder, intrinsic, splat, vector_type
+
+__all__ = ["LIBRARY", "POWER", "Operators", "llvm_type"]
+
+LIBRARY = frozenset((
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin",
+    "acos", "atan", "atan2", "asinh", "acosh", "atanh", "erf", "lgamma", "pow", "fmod"))  # of libm, one lane at a time
+COMPARISONS = {"less": ("olt", "slt", "ult"), "less_equal": ("ole", "sle", "ule"), "greater": ("ogt", "sgt", "ugt"),
+               "greater_equal": ("oge", "sge", "uge"), "equal": ("oeq", "eq", "eq"), "not_equal": ("une", "ne", "ne")}
+ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
+POWER = """
+define internal {type} @power.{type}({type} %base, {type} %exponent) alwaysinline {{
+entry:
+  br label %head
+head:
+  %b = phi {type} [ %base, %entry ], [ %square, %head ]
+  %e = phi {type} [ %exponent, %entry ], [ %half, %head ]
+  %r = phi {type} [ 1, %entry ], [ %next, %head ]
+  %odd = trunc {type} %e to i1
+  %times = mul {type} %r, %b
+  %next = select i1 %odd, {type} %times, {type} %r
+  %square = mul {type} %b, %b
+  %half = lshr {type} %e, 1
+  %more = icmp ne {type} %half, 0
+  br i1 %more, label %head, label %exit
+exit:
+  ret {type} %next
+}}
+"""
+
+
+def llvm_type(dtype: DType) -> str:
+    """The scalar type of values in registers."""
+    return {"f32": "float", "f64": "double", "bool": "i1"}.get(dtype.name, dtype.name)
+
+
+class Operators:
+    """Emits operators into one function; `functions` collects definitions that the module needs besides."""
+
+    def __init__(self, builder: Builder, lanes: int, features: frozenset[str]):
+        self.builder, self.lanes, self.features = builder, lanes, features
+        self.functions: set[str] = set()
+
+    def vector(self, type: str) -> str:
+        return vector_type(type, self.lanes)
+
+    def constant(self, value, dtype: DType) -> str:
+        """A number in every lane."""
+        return splat(value, llvm_type(dtype), self.lanes)
+
+    def binary(self, instruction: str, type: str, left: str, right: str) -> str:
+        return self.builder.emit(f"{instruction} {self.vector(type)} {left}, {right}")
+
+    def select(self, condition: str, type: str, yes: str, no: str) -> str:
+        whole = self.vector(type)
+        return self.builder.emit(f"select {self.vector('i1')} {condition}, {whole} {yes}, {whole} {no}")
+
+    def intrinsic(self, name: str, type: str, *args: str) -> str:
+        whole = self.vector(type)
+        return self.builder.call(whole, intrinsic(name, type, self.lanes), *(f"{whole} {arg}" for arg in args))
+
+    def apply(self, op: str, dtype: DType, args: tuple[str, ...]) -> str:
+        """An operator on arguments of one type."""
+        if op in COMPARISONS:
+            place = {"f": 0, "i": 1}.get(dtype.kind, 2)
+            compare = f"{'fcmp' if place == 0 else 'icmp'} {COMPARISONS[op][place]}"
+            return self.binary(compare, llvm_type(dtype), *args)
+        if dtype is BOOL:
+            return self.boolean(op, args)
+        rules = FLOAT_RULES if dtype.is_float else INT_RULES
+        if op in rules:
+            return rules[op](self, llvm_type(dtype), *args)
+        if dtype.is_float:
+            return self.special(op, dtype, args)
+        raise NotImplementedError(f"{op} of {dtype} on this target")
+
+    def boolean(self, op: str, args: tuple[str, ...]) -> str:
+        if op == "invert":
+            return self.binary("xor", "i1", args[0], splat(1, "i1", self.lanes))
+        name = {"bitwise_and": "and", "minimum": "and", "bitwise_or": "or", "maximum": "or", "bitwise_xor": "xor"}[op]
+        return self.binary(name, "i1", *args)
+
+    def special(self, op: str, dtype: DType, args: tuple[str, ...]) -> str:
+        """A special function: our own in f32 where there is one, else libm in double, a lane at a time."""
+        if dtype.name == "f32" and op in mathematics.SUPPORTED:
+            return mathematics.expand(self.builder, op, self.lanes, args, self.features)
+        if op not in LIBRARY:
+            raise NotImplementedError(f"{op} of {dtype} on this target")
+        return self.lanewise(dtype, args, lambda *one: self.builder.call("double", op, *(f"double {x}" for x in one)))
+
+    def lanewise(self, dtype: DType, args: tuple[str, ...], call: Callable[..., str]) -> str:
+        """A scalar function of doubles on every lane."""
+        type, emit = llvm_type(dtype), self.builder.emit
+        whole, made = self.vector(type), "poison"
+        for lane in range(self.lanes):
+            one = [arg if self.lanes == 1 else emit(f"extractelement {whole} {arg}, i32 {lane}") for arg in args]
+            wide = [emit(f"fpext float {x} to double") for x in one] if type == "float" else one
+            value = call(*wide)
+            value = emit(f"fptrunc double {value} to float") if type == "float" else value
+            if self.lanes == 1:
+                return value
+            made = emit(f"insertelement {whole} {made}, {type} {value}, i32 {lane}")
+        return made
+
+    def cast(self, value: str, source: DType, to: DType) -> str:
+        """A number in another type: saturating and NaN to 0 from float to integer."""
+        emit, one, other = self.builder.emit, self.vector(llvm_type(source)), self.vector(llvm_type(to))
+        if source is to:
+            return value
+        if to is BOOL:
+            compare = "fcmp une" if source.is_float else "icmp ne"
+            return emit(f"{compare} {one} {value}, {splat(0, llvm_type(source), self.lanes)}")
+        if source.is_float and to.is_int:
+            suffix = "".join(f".{kind}" if self.lanes == 1 else f".v{self.lanes}{kind}"
+                             for kind in (to.name, source.name))
+            return self.builder.call(other, f"llvm.fptosi.sat{suffix}", f"{one} {value}")
+        if source.is_float:
+            step = "fpext" if to.bits > source.bits else "fptrunc"
+        elif to.is_float:
+            step = "uitofp" if source is BOOL else "sitofp"
+        else:
+            step = "zext" if source is BOOL else "sext" if to.bits > source.bits else "trunc"
+        return emit(f"{step} {one} {value} to {other}")
+
+
+def _float_extremum(compare: str):
+    def rule(o: Operators, type: str, a: str, b: str) -> str:
+        first = o.binary("or", "i1", o.binary(f"fcmp {compare}", type, a, b), o.binary("fcmp uno", type, a, a))
+        return o.select(first, type, a, b)  # NaN on either side comes through
+
+    return rule
+
+
+def _float_sign(o: Operators, type: str, x: str) -> str:
+    zero, one, minus = (splat(value, type, o.lanes) for value in (0, 1, -1))
+    below = o.select(o.binary("fcmp olt", type, x, zero), type, minus, x)
+    return o.select(o.binary("fcmp ogt", type, x, zero), type, one, below)
+
+
+def _float_divmod(o: Operators, type: str, a: str, b: str) -> tuple[str, str]:
+    """Python's // and % of floats, by the exact remainder."""
+    zero = splat(0, type, o.lanes)
+    rest = o.binary("frem", type, a, b)
+    quotient = o.binary("fdiv", type, o.binary("fsub", type, a, rest), b)
+    differs = o.binary("xor", "i1", o.binary("fcmp olt", type, b, zero), o.binary("fcmp olt", type, rest, zero))
+    moved = o.binary("and", "i1", o.binary("fcmp une", type, rest, zero), differs)
+    rest = o.select(moved, type, o.binary("fadd", type, rest, b), rest)
+    quotient = o.select(moved, type, o.binary("fsub", type, quotient, splat(1, type, o.lanes)), quotient)
+    down = o.intrinsic("floor", type, quotient)
+    up = o.binary("fcmp ogt", type, o.binary("fsub", type, quotient, down), splat(0.5, type, o.lanes))
+    whole = o.select(up, type, o.binary("fadd", type, down, splat(1, type, o.lanes)), down)
+    by_zero = o.binary("fcmp oeq", type, b, zero)
+    return o.select(by_zero, type, o.binary("fdiv", type, a, b), whole), rest
+
+
+def _logaddexp(o: Operators, type: str, a: str, b: str) -> str:
+    dtype = DType("f32", "f", 32) if type == "float" else DType("f64", "f", 64)
+    top = FLOAT_RULES["maximum"](o, type, a, b)
+    away = o.intrinsic("fabs", type, o.binary("fsub", type, a, b))
+    rest = o.special("log1p", dtype, (o.special("exp", dtype, (o.builder.emit(f"fneg {o.vector(type)} {away}"),)),))
+    # equal sides, infinite ones among them: the difference is 0, not NaN
+    same = o.binary("fcmp oeq", type, a, b)
+    return o.binary("fadd", type, top, o.select(same, type, splat(0.6931471805599453, type, o.lanes), rest))
+
+
+def _sigmoid(o: Operators, type: str, x: str) -> str:
+    dtype = DType("f32", "f", 32) if type == "float" else DType("f64", "f", 64)
+    if type == "float":
+        return o.special("sigmoid", dtype, (x,))
+    negative = o.builder.emit(f"fneg {o.vector(type)} {o.intrinsic('fabs', type, x)}")
+    e = o.special("exp", dtype, (negative,))
+    below = o.binary("fdiv", type, e, o.binary("fadd", type, splat(1, type, o.lanes), e))
+    above = o.binary("fdiv", type, splat(1, type, o.lanes), o.binary("fadd", type, splat(1, type, o.lanes), e))
+    made = o.select(o.binary("fcmp oge", type, x, splat(0, type, o.lanes)), type, above, below)
+    return made
+
+
+def _signbit(o: Operators, type: str, x: str) -> str:
+    bits = "i32" if type == "float" else "i64"
+    raw = o.builder.emit(f"bitcast {o.vector(type)} {x} to {o.vector(bits)}")
+    return o.binary("icmp slt", bits, raw, splat(0, bits, o.lanes))
+
+
+def _not_infinite(compare: str):
+    return lambda o, type, x: o.binary(f"fcmp {compare}", type, o.intrinsic("fabs", type, x),
+                                       splat(float("inf"), type, o.lanes))
+
+
+FLOAT_RULES: dict[str, Callable[..., str]] = {
+    **{name: lambda o, type, a, b, code=code: o.binary(code, type, a, b) for name, code in (
+        ("add", "fadd"), ("subtract", "fsub"), ("multiply", "fmul"), ("divide", "fdiv"))},
+    **{name: lambda o, type, x, code=code: o.intrinsic(code, type, x) for name, code in (
+        *ROUNDING.items(), ("abs", "fabs"), ("sqrt", "sqrt"))},
+    "floor_divide": lambda o, type, a, b: _float_divmod(o, type, a, b)[0],
+    "remainder": lambda o, type, a, b: _float_divmod(o, type, a, b)[1],
+    "negative": lambda o, type, x: o.builder.emit(f"fneg {o.vector(type)} {x}"),
+    "copysign": lambda o, type, a, b: o.intrinsic("copysign", type, a, b),
+    "rsqrt": lambda o, type, x: o.binary("fdiv", type, splat(1, type, o.lanes), o.intrinsic("sqrt", type, x)),
+    "minimum": _float_extremum("ole"), "maximum": _float_extremum("oge"), "sign": _float_sign,
+    "isnan": lambda o, type, x: o.binary("fcmp uno", type, x, x), "isfinite": _not_infinite("one"),
+    "isinf": _not_infinite("oeq"), "signbit": _signbit, "logaddexp": _logaddexp, "sigmoid": _sigmoid,
+}
+
+
+def _int_divmod(o: Operators, type: str, a: str, b: str) -> tuple[str, str]:
+    """Floor division and its remainder; by zero 0, and the least integer by -1 wraps."""
+    zero, one, minus = (splat(value, type, o.lanes) for value in (0, 1, -1))
+    by_zero, by_minus = o.binary("icmp eq", type, b, zero), o.binary("icmp eq", type, b, minus)
+    special = o.binary("or", "i1", by_zero, by_minus)
+    safe = o.select(special, type, one, b)
+    quotient, rest = o.binary("sdiv", type, a, safe), o.binary("srem", type, a, safe)
+    opposite = o.binary("icmp slt", type, o.binary("xor", type, rest, safe), zero)
+    moved = o.binary("and", "i1", o.binary("icmp ne", type, rest, zero), opposite)
+    quotient = o.select(moved, type, o.binary("sub", type, quotient, one), quotient)
+    quotient = o.select(by_minus, type, o.binary("sub", type, zero, a), quotient)
+    rest = o.select(moved, type, o.binary("add", type, rest, safe), rest)
+    return o.select(by_zero, type, zero, quotient), o.select(special, type, zero, rest)
+
+
+def _int_power(o: Operators, type: str, a: str, b: str) -> str:
+    """By squaring; a negative exponent gives what truncation leaves of the fraction."""
+    o.functions.add(POWER.format(type=type))
+    zero, one, minus = (splat(value, type, o.lanes) for value in (0, 1, -1))
+    negative = o.binary("icmp slt", type, b, zero)
+    exponent, emit = o.select(negative, type, zero, b), o.builder.emit
+    made = "poison"
+    for lane in range(o.lanes):
+        if o.lanes == 1:
+            made = emit(f"call {type} @power.{type}({type} {a}, {type} {exponent})")
+            break
+        base, to = (emit(f"extractelement {o.vector(type)} {x}, i32 {lane}") for x in (a, exponent))
+        value = emit(f"call {type} @power.{type}({type} {base}, {type} {to})")
+        made = emit(f"insertelement {o.vector(type)} {made}, {type} {value}, i32 {lane}")
+    odd = o.binary("icmp ne", type, o.binary("and", type, b, one), zero)
+    sign = o.select(odd, type, minus, one)
+    inverse = o.select(o.binary("icmp eq", type, a, minus), type, sign, zero)
+    inverse = o.select(o.binary("icmp eq", type, a, one), type, one, inverse)
+    return o.select(negative, type, inverse, made)
+
+
+def _shift(code: str):
+    def rule(o: Operators, type: str, a: str, b: str) -> str:
+        zero = splat(0, type, o.lanes)
+        inside = o.binary("icmp ult", type, b, splat(int(type[1:]), type, o.lanes))
+        made = o.binary(code, type, a, o.select(inside, type, b, zero))
+        beyond = zero if code == "shl" else o.binary("ashr", type, a, splat(int(type[1:]) - 1, type, o.lanes))
+        return o.select(inside, type, made, beyond)
+
+    return rule
+
+
+def _int_sign(o: Operators, type: str, x: str) -> str:
+    zero, one, minus = (splat(value, type, o.lanes) for value in (0, 1, -1))
+    below = o.select(o.binary("icmp slt", type, x, zero), type, minus, zero)
+    return o.select(o.binary("icmp sgt", type, x, zero), type, one, below)
+
+
+def _int_abs(o: Operators, type: str, x: str) -> str:
+    zero = splat(0, type, o.lanes)
+    return o.select(o.binary("icmp slt", type, x, zero), type, o.binary("sub", type, zero, x), x)
+
+
+INT_RULES: dict[str, Callable[..., str]] = {
+    **{name: lambda o, type, a, b, code=code: o.binary(code, type, a, b) for name, code in (
+        ("add", "add"), ("subtract", "sub"), ("multiply", "mul"), ("bitwise_and", "and"), ("bitwise_or", "or"),
+        ("bitwise_xor", "xor"))},
+    "floor_divide": lambda o, type, a, b: _int_divmod(o, type, a, b)[0],
+    "remainder": lambda o, type, a, b: _int_divmod(o, type, a, b)[1],
+    "negative": lambda o, type, x: o.binary("sub", type, splat(0, type, o.lanes), x),
+    "invert": lambda o, type, x: o.binary("xor", type, x, splat(-1, type, o.lanes)),
+    "minimum": lambda o, type, a, b: o.select(o.binary("icmp slt", type, a, b), type, a, b),
+    "maximum": lambda o, type, a, b: o.select(o.binary("icmp sgt", type, a, b), type, a, b),
+    "pow": _int_power, "left_shift": _shift("shl"), "right_shift": _shift("ashr"), "sign": _int_sign, "abs": _int_abs,
+}

@@ -1,0 +1,1 @@
+"""Every program at every height."""

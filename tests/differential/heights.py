@@ -1,0 +1,68 @@
+"""The heights at which a program can be run, and the comparison of each with the reference."""
+
+import numpy as np
+
+from einfall.cascade import parse as cascade_text
+from einfall.cascade.run import run as run_cascade
+from einfall.front.arguments import Arguments, collect
+from einfall.front.kernel import Kernel, Program, evaluated
+from einfall.nest import text as nest_text
+from einfall.nest.run import run as run_nest
+from einfall.pipeline import Compiled, compile_cascade
+from einfall.runtime.launch import launch
+from einfall.tile import text as tile_text
+from einfall.tile.run import run as run_tile
+from tests.tolerance import assert_agrees
+
+__all__ = ["HEIGHTS", "assert_agrees_at_every_height", "leaves"]
+
+
+def at_text(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+    """The cascade printed and read back."""
+    cascade = cascade_text.parse(str(program))
+    assert cascade is program.cascade
+    return [result.array for result in run_cascade(cascade.outputs, arguments.arrays, arguments.scalars)]
+
+
+def at_nest(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+    """The nest, loop by loop."""
+    assert nest_text.parse(nest_text.text(compiled.nest)) is compiled.nest
+    return run_nest(compiled.nest, arguments.arrays, arguments.scalars)
+
+
+def at_tile(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+    """The tile programs, instance by instance."""
+    memory: dict[str, np.ndarray] = {}
+    for tile in compiled.tiles:
+        assert tile_text.parse(tile_text.text(tile)) is tile
+        run_tile(tile, arguments.arrays, arguments.scalars, memory)
+    return [memory[buffer.name] for buffer in compiled.nest.outputs]
+
+
+def at_machine(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+    """Machine code."""
+    return launch(compiled.steps, compiled.nest.outputs, arguments.arrays, arguments.scalars)
+
+
+HEIGHTS = {"text": (at_text, "float64"), "nest": (at_nest, "float64"), "tile": (at_tile, "float64"),
+           "machine": (at_machine, "nominal")}
+
+
+def assert_agrees_at_every_height(kernel: Kernel, args: tuple, kwargs: dict | None = None) -> None:
+    """Each height gives what the reference gives, within the rounding of the types it computes in."""
+    arguments = collect(kernel.signature, kernel.__name__, args, kwargs or {})
+    program = kernel.program(arguments)
+    compiled = compile_cascade(program.cascade)
+    references = {measure: evaluated(program, arguments, {}, measure) for measure in ("float64", "nominal")}
+    for name, (height, measure) in HEIGHTS.items():
+        for place, (actual, expected) in enumerate(zip(height(program, compiled, arguments), references[measure])):
+            assert_agrees(actual, expected, what=f"{kernel.__name__} at {name}, result {place}")
+
+
+def leaves(structure) -> list:
+    """The arrays of a result, in order."""
+    if isinstance(structure, tuple | list):
+        return [leaf for item in structure for leaf in leaves(item)]
+    if isinstance(structure, dict):
+        return [leaf for item in structure.values() for leaf in leaves(item)]
+    return [structure]

@@ -1,0 +1,138 @@
+"""The straight line: what a sum, a matrix product, a softmax and attention become."""
+
+import numpy as np
+import pytest
+
+import einfall as ef
+from tests.differential.heights import assert_agrees_at_every_height
+
+b, h, i, j, k, q, d, e, n = ef.ranks("b h i j k q d e n")
+
+
+@ef.kernel
+def add(A, B):
+    return (A[i, j] + B[i, j])[i, j]
+
+
+@ef.kernel
+def product(A, B):
+    return ef.sum(A[i, k] * B[k, j], over=k)[i, j]
+
+
+@ef.kernel
+def softmax(A):
+    return ef.softmax(A[i, j], over=j)[i, j]
+
+
+@ef.kernel
+def attention(Q, K, V):
+    S = ef.sum(Q[b, h, q, d] * K[b, h, k, d], over=d) / ef.sqrt(d.extent)
+    S = ef.where(k <= q, S, -ef.inf)
+    P = ef.exp(S - ef.max(S, over=k))
+    O = ef.sum(P * V[b, h, k, e], over=k) / ef.sum(P, over=k)
+    return O[b, h, q, e]
+
+
+def normal(*shape, dtype=np.float32):
+    return np.random.default_rng(0).standard_normal(shape).astype(dtype)
+
+
+def test_a_matrix_product_is_three_loops():
+    assert product.lower(normal(2, 3), normal(3, 4)).schedule == """\
+def product(A: f32[2], B: f32[2]):
+    out = output(f32, A.shape[0], B.shape[1])
+    for i in parallel(A.shape[0]):
+        for j in parallel(B.shape[1]):
+            for k in sequential(A.shape[1], a=f32(0.0)):
+                carry(a=a + A[i, k] * B[k, j])
+            out[i, j] = a
+"""
+
+
+def test_softmax_keeps_a_row_and_runs_three_sweeps():
+    assert softmax.lower(normal(2, 3)).schedule == """\
+def softmax(A: f32[2]):
+    out = output(f32, A.shape[0], A.shape[1])
+    for i in parallel(A.shape[0]):
+        w = workspace(f32, A.shape[1])
+        for j_3 in sequential(A.shape[1], a=f32(-inf)):
+            carry(a=maximum(a, A[i, j_3]))
+        for j_2 in parallel(A.shape[1]):
+            w[j_2] = exp(A[i, j_2] - a)
+        for j_4 in sequential(A.shape[1], a_2=f32(0.0)):
+            carry(a_2=a_2 + w[j_4])
+        for j in parallel(A.shape[1]):
+            out[i, j] = w[j] / a_2
+"""
+
+
+@pytest.mark.parametrize("rows, columns, inner", [(5, 7, 3), (1, 1, 1), (0, 3, 2), (3, 0, 2), (3, 2, 0), (17, 16, 33)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64])
+def test_products_of_every_shape_and_type(rows, columns, inner, dtype):
+    A, B = normal(rows, inner) * 9, normal(inner, columns) * 9
+    assert_agrees_at_every_height(product, (A.astype(dtype), B.astype(dtype)))
+    assert_agrees_at_every_height(add, (A.astype(dtype), A.astype(dtype)))
+
+
+@pytest.mark.parametrize("view", [
+    lambda x: x.T, lambda x: x[::-1, ::2], lambda x: x[:, 1:], lambda x: np.broadcast_to(x[:1], x.shape),
+    np.asfortranarray, lambda x: x[::-2, ::-1],
+])
+def test_any_strides_without_a_copy(view):
+    A = view(normal(6, 6))
+    assert_agrees_at_every_height(add, (A, A))
+    assert_agrees_at_every_height(softmax, (A,))
+
+
+def test_unaligned_arrays():
+    packed = np.zeros(5, dtype=[("tag", "i1"), ("x", "f8"), ("y", "f4")])
+    packed["x"], packed["y"] = np.arange(5), np.arange(5) * 0.5
+
+    @ef.kernel
+    def f(x, y):
+        return (x[n] * y[n])[n]
+
+    assert f(packed["x"], packed["y"]).tolist() == [0, 0.5, 2, 4.5, 8]
+
+
+def test_one_compilation_serves_every_size():
+    @ef.kernel
+    def f(A, B):
+        return ef.sum(A[i, k] * B[k, j], over=k)[i, j]
+
+    for size in range(0, 20, 3):
+        A, B = normal(size, size + 1), normal(size + 1, 4)
+        assert f(A, B).shape == (size, 4)
+        assert_agrees_at_every_height(f, (A, B))
+    assert len(f.machines) == 1 and len(f.programs) == 1
+
+
+def test_torch_in_and_out():
+    torch = pytest.importorskip("torch")
+    x = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    result = add(x, x.T.contiguous().T)
+    assert isinstance(result, torch.Tensor) and torch.equal(result, x + x)
+
+
+def test_results_have_the_type_of_the_program():
+    A = normal(2, 3)
+    assert add(A, A).dtype == np.float32
+    assert product(A.astype(np.int32), A.T.astype(np.int32)).dtype == np.int64
+    assert product(A, A.T.astype(np.float64)).dtype == np.float64
+
+
+def test_every_height_has_a_text():
+    lowered = attention.lower(*normal(3, 1, 2, 5, 4))
+    assert lowered.cascade.startswith("def attention(Q: f32[4]")
+    assert "b, h, q = grid(Q.shape[0], Q.shape[1], Q.shape[2])" in lowered.tiles
+    assert "define void @einfall.attention" in lowered.source
+    assert set(lowered.times) == {"cascade_to_nest", "nest_to_tile", "emit", "llvm"}
+
+
+def test_a_poisoned_workspace_is_never_read():
+    """Runs the line on causal attention with NaN behind the mask."""
+    Q, K, V = normal(3, 1, 1, 4, 3)
+    V = V.copy()
+    V[0, 0, 3] = np.nan
+    assert_agrees_at_every_height(attention, (Q, K, V))
+    assert np.isfinite(attention(Q, K, V)[0, 0, :3]).all()
