@@ -7,6 +7,7 @@ from einfall.cascade.nodes import Cascade
 from einfall.lower.cascade_to_nest import cascade_to_nest
 from einfall.lower.nest_to_tile import nest_to_tile
 from einfall.nest.nodes import Nest
+from einfall.plan.vectors import choose_vector_loops
 from einfall.runtime.launch import Step
 from einfall.target.llvm.compile import compile_module, host_features
 from einfall.target.llvm.emit import emit
@@ -25,10 +26,17 @@ class Compiled(NamedTuple):
     times_s: dict[str, float]
 
 
-def compile_cascade(cascade: Cascade) -> Compiled:
-    """The machine code of a cascade.
+def lanes_of(features: frozenset[str]) -> int:
+    """How many iterations of a vector loop run at once: a register of f32."""
+    return 16 if "avx512f" in features else 8 if "avx2" in features else 4
+
+
+def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozenset(), *, lanes: int | None = None,
+                    features: frozenset[str] | None = None) -> Compiled:
+    """The machine code of a cascade, for inputs whose elements lie side by side along the axes in `units`.
 
     cascade_to_nest  decides loops and memory; nothing before it knows order or storage
+    vectors          decides which loops run in lanes; it asks for memory that lies side by side, so it needs the nest
     nest_to_tile     splits the nest where instances are independent
     emit             spells a tile program for LLVM, the first step that knows the processor
     compile_module   is LLVM
@@ -41,10 +49,14 @@ def compile_cascade(cascade: Cascade) -> Compiled:
         times_s[name] = times_s.get(name, 0.0) + time.perf_counter() - begin
         return made
 
+    features = host_features() if features is None else features
+    lanes = lanes_of(features) if lanes is None else lanes
     nest = timed("cascade_to_nest", cascade_to_nest, cascade)
+    if lanes > 1:
+        nest = timed("vectors", choose_vector_loops, nest, lambda name, axis: (name, axis) in units)
     tiles = timed("nest_to_tile", nest_to_tile, nest)
     steps = []
     for program in tiles:
-        module = timed("emit", emit, program, host_features())
+        module = timed("emit", emit, program, features, lanes, units)
         steps.append(Step(program, timed("llvm", compile_module, module)))
     return Compiled(cascade, nest, tiles, tuple(steps), times_s)

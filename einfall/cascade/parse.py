@@ -21,8 +21,7 @@ from einfall.cascade.nodes import (
     Tensor,
 )
 from einfall.cascade.scope import substitute
-from einfall.scalar.dtypes import DTYPES
-from einfall.scalar.monoids import NAMED, Monoid, Side, arg_extremum, named
+from einfall.scalar.dtypes import BOOL, DTYPES
 from einfall.scalar.nodes import Expr
 from einfall.scalar.text import Parser
 
@@ -46,7 +45,6 @@ class _Parser(Parser):
         self.waiting: dict[str, ast.expr] = {}
         self.done: dict[str, object] = {}
         self.states: dict[str, State] = {}
-        self.sides: dict[str, Side] = {}
 
     def input(self, arg: ast.arg):
         match arg.annotation:
@@ -96,12 +94,10 @@ class _Parser(Parser):
             case ast.Call(ast.Subscript(ast.Name(name), binders), bodies):
                 return self.reduce(name, binders, bodies)
             case ast.Call(ast.Name("monoid")):
-                return self.monoid(tree)
+                return self.monoid(tree, BOOL)
         raise SyntaxError(f"not part of a cascade: {ast.unparse(tree)}")
 
     def name(self, name: str):
-        if name in self.sides:
-            return self.sides[name]
         if name in self.states:
             return self.states[name]
         if isinstance(self.inputs.get(name), Scalar):
@@ -134,23 +130,9 @@ class _Parser(Parser):
     def reduce(self, name: str, binders: ast.expr, bodies: list[ast.expr]) -> Reduce:
         ranks, extents = self.binders(binders)
         elements = tuple(map(self.read, bodies))
-        if name in self.waiting:
-            monoid = self.definition(name)
-        elif name in NAMED:
-            monoid = named(name, elements[0].dtype)
-        else:
-            monoid = arg_extremum(name, elements[0].dtype)
+        is_own = name in self.waiting
+        monoid = self.definition(name) if is_own else self.monoid(ast.Name(name), elements[0].dtype)
         return Reduce(monoid, ranks, extents, elements)
-
-    def monoid(self, tree: ast.Call) -> Monoid:
-        count = len(tree.args) // 2
-        identity = tuple(map(self.read, tree.args[:count]))
-        self.sides = {f"{side}_{place}": Side(side == "right", place, item.dtype)
-                      for place, item in enumerate(identity) for side in ("left", "right")}
-        combine = tuple(map(self.read, tree.args[count:]))
-        self.sides = {}
-        options = {option.arg: option.value.value for option in tree.keywords}
-        return Monoid(options["name"], identity, combine, options["commutative"])
 
     def scan(self, binders: ast.expr, states: list[ast.expr], flags: set[str]) -> Scan:
         (rank,), (extent,) = self.binders(binders)

@@ -31,21 +31,15 @@ from einfall.cascade.nodes import (
     State,
     Tensor,
 )
-from einfall.scalar.monoids import NAMED, Monoid, Side, named
+from einfall.scalar.monoids import NAMED, Monoid
 from einfall.scalar.nodes import Cast, Expr, Map, Select
 from einfall.scalar.text import Printer, literal_text
 
-__all__ = ["is_named_monoid", "text"]
+__all__ = ["text"]
 
 def text(cascade: Cascade, names: Mapping[Node, str] | None = None) -> str:
     """The program as text; `names` are the user's words for nodes."""
     return _Printer(cascade, names or {}).program()
-
-
-def is_named_monoid(monoid: Monoid) -> bool:
-    """Whether the monoid is the one of the table with its name."""
-    dtype = monoid.dtypes[0]
-    return monoid.name in NAMED and dtype.kind[0] in NAMED[monoid.name][2] and named(monoid.name, dtype) is monoid
 
 
 class _Printer(Printer):
@@ -79,7 +73,7 @@ class _Printer(Printer):
             case Reduce() | Scan():
                 return True
             case Monoid():
-                return not is_named_monoid(node)
+                return self.monoid(node) != node.name
             case Map() | Select() | Cast():  # the insides of monoids have no free variables
                 return bool(node.free) and (uses > 1 or node in self.user_names)
         return False
@@ -112,14 +106,12 @@ class _Printer(Printer):
                 binders = self.binders(ranks, extents)
                 return f"tensor[{binders}]({self.form(body)})" if ranks else f"tensor({self.form(body)})"
             case Reduce(monoid, ranks, extents, bodies):
-                name = monoid.name if is_named_monoid(monoid) or monoid not in self.names else self.names[monoid]
+                name = self.names.get(monoid, monoid.name)
                 return f"{name}[{self.binders(ranks, extents)}]({', '.join(map(self.form, bodies))})"
             case Scan():
                 return self.scan(node)
-            case Monoid(_, identity, combine, commutative):
-                sides = [self.form(expr) for expr in combine]
-                parts = ", ".join([*(self.form(item) for item in identity), *sides])
-                return f"monoid({parts}, commutative={commutative}, name={node.name!r})"
+            case Monoid():
+                return self.monoid(node)
         return self.form(node)
 
     def scan(self, scan: Scan) -> str:
@@ -143,8 +135,6 @@ class _Printer(Printer):
                 return f"{name}.shape[{axis}]"
             case Scalar(name) | Input(name):
                 return name
-            case Side(right, place):
-                return f"{'right' if right else 'left'}_{place}"
             case State(label, place):
                 return f"{label.name}_{place}"
             case History(scan, place):

@@ -32,6 +32,12 @@ class Arguments(NamedTuple):
         return "  ".join(shown + [f"{name} = {value!r}" for name, value in self.scalars.items()])
 
     @property
+    def units(self) -> frozenset[tuple[str, int]]:
+        """The axes along which elements lie side by side: what machine code is made for."""
+        return frozenset((name, axis) for name, array in self.arrays.items()
+                         for axis, stride in enumerate(array.strides) if stride == array.itemsize)
+
+    @property
     def sizes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the arrays."""
         return {name: array.shape for name, array in self.arrays.items()}

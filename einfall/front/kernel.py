@@ -72,7 +72,7 @@ class Kernel:
         self.function = function
         self.signature = parameters(function)
         self.programs: dict[tuple, list[Program]] = {}
-        self.machines: dict[Cascade, Machine] = {}
+        self.machines: dict[tuple, Machine] = {}
         functools.update_wrapper(self, function)
 
     def __reduce__(self):
@@ -88,20 +88,22 @@ class Kernel:
         program = self.program(arguments)
         with deep_recursion():
             self.check_accesses(program, arguments)
-            results = self.compiled(program.cascade).run(arguments)
+            results = self.compiled(program.cascade, arguments).run(arguments)
         return _rebuilt(program.structure, [as_given(result, arguments) for result in results])
 
     def lower(self, *args, **options) -> "Lowered":
         """The program for arguments like these at every height."""
-        program = self.trace(*args, **options)
+        arguments = collect(self.signature, self.__name__, args, options)
+        program = self.program(arguments)
         with deep_recursion():
-            return self.compiled(program.cascade).lowered(program)
+            return self.compiled(program.cascade, arguments).lowered(program)
 
-    def compiled(self, cascade: Cascade) -> "Machine":
-        """The machine code of a cascade, made on first use."""
-        if cascade not in self.machines:
-            self.machines[cascade] = Machine(compile_cascade(cascade))
-        return self.machines[cascade]
+    def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
+        """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
+        key = cascade, arguments.units
+        if key not in self.machines:
+            self.machines[key] = Machine(compile_cascade(*key))
+        return self.machines[key]
 
     def check_accesses(self, program: Program, arguments: Arguments) -> None:
         """Raises BoundsError or ShapeError where a result depends on an element outside its array."""
@@ -109,7 +111,7 @@ class Kernel:
         if accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, sizes)):
             return
         finder = fault_finder(program.cascade)
-        for tensor, position in zip(program.cascade.outputs, self.compiled(finder).run(arguments)):
+        for tensor, position in zip(program.cascade.outputs, self.compiled(finder, arguments).run(arguments)):
             if position != NOWHERE:
                 shape = tuple(evaluate(extent, sizes) for extent in tensor.extents)
                 at = dict(zip(tensor.ranks, ([place] for place in np.unravel_index(int(position), shape))))

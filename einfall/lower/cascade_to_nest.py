@@ -17,7 +17,7 @@ from einfall.nest.check import check
 from einfall.nest.nodes import Nest
 from einfall.scalar import memory as mem
 from einfall.scalar.dtypes import I64
-from einfall.scalar.monoids import Side
+from einfall.scalar.monoids import Monoid
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
 from einfall.scalar.ops import OPS
 
@@ -125,11 +125,12 @@ class _Lowering:
         self.env = {**self.env, rank: variable}
         self.extents = {**self.extents, rank: extent}
 
-    def close(self, rank: cas.Rank, kind: str, carried: tuple[mem.Carried, ...] = ()) -> None:
+    def close(self, rank: cas.Rank, kind: str, carried: tuple[mem.Carried, ...] = (), monoid: Monoid | None = None
+              ) -> None:
         level = self.levels[-1]
         extent = self.size(self.extents[rank])
         self.levels, self.known = self.levels[:-1], self.known[:-1]
-        self.emit(mem.Loop(level.variable, extent, kind, carried, tuple(level.statements)))
+        self.emit(mem.Loop(level.variable, extent, kind, monoid, carried, tuple(level.statements)))
 
     def state(self) -> tuple:
         """What `restore` puts back: the loops open, and what names stand for."""
@@ -300,12 +301,11 @@ class _Lowering:
         if not chain:
             return tuple(map(self.value, node.bodies))
         elements = tuple(map(self.value, node.bodies))
-        updates = tuple(_combined(item, chain[-1], elements) for item in node.monoid.combine)
-        inits = [node.monoid.identity, *chain[:-1]]
+        inits, updates, monoid = [node.monoid.identity, *chain[:-1]], elements, node.monoid
         for place in reversed(range(len(chain))):
             carried = tuple(map(mem.Carried, chain[place], inits[place], updates))
-            self.close(node.ranks[place], "sequential", carried)
-            updates = chain[place]
+            self.close(node.ranks[place], "sequential", carried, monoid)
+            updates, monoid = chain[place], None  # the loops around continue what the innermost one began
         self.restore(state)
         return chain[0]
 
@@ -374,15 +374,6 @@ def _input(item: cas.Input | cas.Scalar) -> mem.Buffer | mem.Number:
     if isinstance(item, cas.Scalar):
         return mem.Number(item.name, item.type)
     return mem.input_buffer(item.name, item.type, item.ndim)
-
-
-def _combined(expr: Expr, before: tuple[Expr, ...], elements: tuple[Expr, ...]) -> Expr:
-    """The body of a monoid with its two sides in place."""
-
-    def rule(node):
-        return (elements if node.right else before)[node.place] if isinstance(node, Side) else None
-
-    return rewrite(expr, rule, {item: item for item in (*before, *elements)})
 
 
 def _binders(cascade: cas.Cascade) -> dict[tuple[Node, Node], frozenset]:

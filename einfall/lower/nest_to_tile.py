@@ -41,8 +41,9 @@ def _program(name: str, nest: Nest, memory: tuple[Buffer, ...], body: tuple[Stat
 
 
 def _in_order(statement: Statement) -> Statement:
-    """The statement with its loops one after the other: an instance does one thing at a time."""
+    """The statement with its parallel loops one after the other: an instance does one thing at a time."""
     if not isinstance(statement, Loop):
         return statement
-    return Loop(statement.variable, statement.extent, "sequential", statement.carried,
+    kind = "sequential" if statement.kind == "parallel" else statement.kind
+    return Loop(statement.variable, statement.extent, kind, statement.monoid, statement.carried,
                 tuple(map(_in_order, statement.body)))

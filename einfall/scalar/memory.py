@@ -6,12 +6,13 @@ mean the last values. Names of loop indices, carried values and buffers are uniq
 
 from einfall.base.node import Node
 from einfall.scalar.dtypes import I64, DType
+from einfall.scalar.monoids import Monoid
 from einfall.scalar.nodes import Const, Expr, Leaf
 
 __all__ = ["Buffer", "Carried", "Load", "Loop", "Number", "Size", "Statement", "Store", "Value", "Variable",
            "Workspace", "input_buffer"]
 
-KINDS = ("parallel", "sequential")
+KINDS = ("parallel", "sequential", "vector")
 
 
 class Variable(Leaf):
@@ -21,6 +22,9 @@ class Variable(Leaf):
 
     def type_of(self):
         return I64
+
+    def free_variables(self):
+        return frozenset((self,))
 
 
 class Value(Leaf):
@@ -34,6 +38,9 @@ class Value(Leaf):
 
     def weak(self):
         return False
+
+    def free_variables(self):
+        return frozenset((self,))
 
 
 class Size(Leaf):
@@ -103,7 +110,10 @@ class Store(Statement):
 
 
 class Carried(Node):
-    """A value that a loop carries: where it begins, and what it becomes after each step."""
+    """A value that a loop carries: where it begins, and what it becomes after each step.
+
+    In a loop with a monoid, `update` is the element that the monoid brings together with the value.
+    """
 
     value: Value
     init: Expr
@@ -115,17 +125,26 @@ class Carried(Node):
 
 
 class Loop(Statement):
-    """The body for each index below the extent; the iterations of a parallel loop are independent."""
+    """The body for each index below the extent.
+
+    The iterations of a parallel loop are independent. Those of a vector loop are too, or they bring elements together
+    with a commutative monoid: a target runs several at once, and decides how many.
+    """
 
     variable: Variable
     extent: Expr
     kind: str
+    monoid: Monoid | None
     carried: tuple[Carried, ...]
     body: tuple[Statement, ...]
 
     def derive(self):
-        if self.kind not in KINDS or (self.kind == "parallel" and self.carried):
+        together = self.monoid is not None and self.monoid.commutative
+        if self.kind not in KINDS or (self.carried and (self.kind == "parallel" or (
+                self.kind == "vector" and not together))):
             raise TypeError(f"a {self.kind} loop that carries {len(self.carried)} values")
+        if self.monoid is not None and self.monoid.dtypes != tuple(item.value.type for item in self.carried):
+            raise TypeError(f"{self.monoid.name} of {[item.value.type for item in self.carried]}")
 
 
 def input_buffer(name: str, dtype: DType, ndim: int) -> Buffer:

@@ -39,7 +39,7 @@ def check_statements(inputs, outputs, body, others=()) -> None:
                     assert buffer in written, f"{buffer.name} is written and is an input"
                     for expr in (buffer, *indices, value):
                         uses(expr, allowed)
-                case Loop(variable, extent, _, carried, body):
+                case Loop(variable, extent, _, _, carried, body):
                     names.extend([variable.name, *(item.value.name for item in carried)])
                     for expr in (extent, *(item.init for item in carried)):
                         uses(expr, allowed)

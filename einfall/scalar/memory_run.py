@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from einfall.scalar.memory import Load, Loop, Number, Size, Store, Value, Variable, Workspace
+from einfall.scalar.monoids import combined
 from einfall.scalar.nodes import Expr
 from einfall.scalar.run import evaluate
 
@@ -35,13 +36,16 @@ class Execution:
                     self.memory(buffer)
                 case Store(buffer, indices, value):
                     self.arrays[buffer.name][tuple(int(self.value(index)) for index in indices)] = self.value(value)
-                case Loop(variable, extent, _, carried, body):
+                case Loop(variable, extent, _, monoid, carried, body):
                     for item in carried:
                         self.values[item.value.name] = self.value(item.init)
                     for index in range(int(self.value(extent))):
                         self.values[variable.name] = np.asarray(index, np.int64)
                         self.block(body)
-                        after = [self.value(item.update) for item in carried]
+                        updates = tuple(item.update for item in carried)
+                        if monoid is not None:
+                            updates = combined(monoid, tuple(item.value for item in carried), updates)
+                        after = [self.value(update) for update in updates]
                         self.values.update((item.value.name, value) for item, value in zip(carried, after))
 
     def value(self, expr: Expr) -> np.ndarray:

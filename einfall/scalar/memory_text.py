@@ -55,7 +55,7 @@ class StatementPrinter(Printer):
                 case Store(buffer, indices, value):
                     places = ', '.join(map(self.form, indices)) or '()'
                     lines.append(f"{indent}{buffer.name}[{places}] = {self.form(value)}")
-                case Loop(variable, extent, kind, carried, body):
+                case Loop(variable, extent, kind, monoid, carried, body):
                     begin = "".join(f", {item.value.name}={self.form(item.init)}" for item in carried)
                     lines.append(f"{indent}for {variable.name} in {kind}({self.form(extent)}{begin}):")
                     before = self.aliases
@@ -63,7 +63,8 @@ class StatementPrinter(Printer):
                     if carried:
                         self.shared(carried, indent + "    ", lines)
                         after = ", ".join(f"{item.value.name}={self.form(item.update)}" for item in carried)
-                        lines.append(f"{indent}    carry({after})")
+                        how = "carry(" if monoid is None else f"fold({self.monoid(monoid)}, "
+                        lines.append(f"{indent}    {how}{after})")
                     self.aliases = before
         self.aliases = outer
 
@@ -72,7 +73,7 @@ class StatementPrinter(Printer):
         match statement:
             case Store(_, indices, value):
                 roots = (*indices, value)
-            case Loop(_, extent, _, carried, _):
+            case Loop(_, extent, _, _, carried, _):
                 roots = (extent, *(item.init for item in carried))
             case tuple():
                 roots = tuple(item.update for item in statement)
@@ -142,15 +143,16 @@ class StatementParser(Parser):
         self.known[name] = Variable(name)
         values = {item: Value(item, init.dtype) for item, init in inits.items()}
         self.known.update(values)
-        updates = {}
+        updates, monoid = {}, None
         match body:
-            case [*rest, ast.Expr(ast.Call(ast.Name("carry"), [], after))]:
+            case [*rest, ast.Expr(ast.Call(ast.Name("carry" | "fold"), how, after))]:
                 inside = self.block(rest)
                 updates = {item.arg: self.typed(item.value, values[item.arg].type) for item in after}
+                monoid = self.monoid(how[0], values[after[0].arg].type) if how else None
             case _:
                 inside = self.block(body)
         carried = tuple(Carried(value, inits[item], updates[item]) for item, value in values.items())
-        return Loop(Variable(name), size, kind, carried, inside)
+        return Loop(Variable(name), size, kind, monoid, carried, inside)
 
     def typed(self, tree: ast.expr, dtype):
         return self.literal(tree, dtype) if self.is_literal(tree) else self.read(tree)

@@ -3,12 +3,12 @@
 A monoid may have several components (argmax: a value and its index); elements, identity and result are tuples then.
 """
 
-from einfall.base.node import Node
+from einfall.base.node import Node, rewrite
 from einfall.scalar.dtypes import I64, DType
 from einfall.scalar.nodes import Const, Expr, Leaf, Map, Select, const
 from einfall.scalar.ops import OPS
 
-__all__ = ["NAMED", "Monoid", "Side", "arg_extremum", "named"]
+__all__ = ["NAMED", "Monoid", "Side", "arg_extremum", "combined", "is_named", "named"]
 
 NOTHING = I64.highest  # the index that no element has: the identity of argmax
 
@@ -44,6 +44,16 @@ class Monoid(Node):
         return tuple(item.dtype for item in self.identity)
 
 
+def combined(monoid: Monoid, left: tuple[Expr, ...], right: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """The expressions of a monoid with its two sides in place."""
+    memo: dict[Node, Node] = {item: item for item in (*left, *right)}
+
+    def rule(node):
+        return (right if node.right else left)[node.place] if isinstance(node, Side) else None
+
+    return tuple(rewrite(item, rule, memo) for item in monoid.combine)
+
+
 NAMED = {  # name -> (operator, identity of a type, kinds of numbers)
     "sum": ("add", lambda dtype: 0, "if"),
     "prod": ("multiply", lambda dtype: 1, "if"),
@@ -65,6 +75,12 @@ def named(name: str, dtype: DType) -> Monoid:
         raise TypeError(f"{name} of {dtype}")
     sides = (Side(False, 0, dtype), Side(True, 0, dtype))
     return Monoid(name, (const(identity(dtype), dtype),), (Map(OPS[op], sides),), True)
+
+
+def is_named(monoid: Monoid) -> bool:
+    """Whether the monoid is the one of the table with its name."""
+    dtype = monoid.dtypes[0]
+    return monoid.name in NAMED and dtype.kind[0] in NAMED[monoid.name][2] and named(monoid.name, dtype) is monoid
 
 
 def arg_extremum(name: str, dtype: DType) -> Monoid:

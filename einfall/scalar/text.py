@@ -8,6 +8,7 @@ import math
 
 from einfall.base.node import Node
 from einfall.scalar.dtypes import BOOL, DTYPES, I64, DType
+from einfall.scalar.monoids import NAMED, Monoid, Side, arg_extremum, is_named, named
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
 from einfall.scalar.ops import OPS
 
@@ -49,6 +50,8 @@ class Printer:
                 return f"where({', '.join([self.form(condition), *self.args((yes, no))])})"
             case Map():
                 return self.map(node, outer)
+            case Side(right, place):
+                return f"{'right' if right else 'left'}_{place}"
         return self.leaf(node)
 
     def number(self, node: Const) -> str:
@@ -56,6 +59,13 @@ class Printer:
         if node.dtype in (BOOL, I64):
             return repr(node.value)
         return f"{node.dtype}({literal_text(node)})"
+
+    def monoid(self, monoid: Monoid) -> str:
+        """The name of a monoid of the table, or what it does."""
+        if is_named(monoid) or monoid is arg_extremum(monoid.name, monoid.dtypes[0]):
+            return monoid.name
+        parts = ", ".join([*map(self.number, monoid.identity), *map(self.form, monoid.combine)])
+        return f"monoid({parts}, commutative={monoid.commutative}, name={monoid.name!r})"
 
     def args(self, args: tuple[Expr, ...], outer: tuple[int, ...] = ()) -> list[str]:
         """Arguments of one type: numbers are bare where another argument tells the type."""
@@ -82,6 +92,24 @@ class Printer:
 class Parser:
     """Reads expressions from Python's syntax trees; a language overrides `leaf`."""
 
+    sides: dict[str, Side] = {}  # noqa: RUF012  replaced, never changed, while a monoid is read
+
+    def monoid(self, tree: ast.expr, dtype: DType) -> Monoid:
+        """A monoid; `dtype` is that of its first component."""
+        match tree:
+            case ast.Name(name):
+                return named(name, dtype) if name in NAMED else arg_extremum(name, dtype)
+            case ast.Call(ast.Name("monoid"), args, options):
+                count = len(args) // 2
+                identity = tuple(map(self.read, args[:count]))
+                self.sides = {f"{side}_{place}": Side(side == "right", place, item.dtype)
+                              for place, item in enumerate(identity) for side in ("left", "right")}
+                combine = tuple(map(self.read, args[count:]))
+                self.sides = {}
+                how = {option.arg: option.value.value for option in options}
+                return Monoid(how["name"], identity, combine, how["commutative"])
+        raise SyntaxError(f"not a monoid: {ast.unparse(tree)}")
+
     def leaf(self, tree: ast.expr):
         """What is not of the scalar language. Raises: SyntaxError."""
         raise SyntaxError(f"not part of the language: {ast.unparse(tree)}")
@@ -89,6 +117,8 @@ class Parser:
     def read(self, tree: ast.expr):
         """An expression, or whatever else a language has."""
         match tree:
+            case ast.Name(name) if name in self.sides:
+                return self.sides[name]
             case ast.Constant(value):
                 return self.number(value, None)
             case ast.UnaryOp(ast.USub(), operand) if self.is_literal(operand):

@@ -9,7 +9,7 @@ __all__ = ["check"]
 
 
 def check(program: Program) -> None:
-    """Names are known where they are used, inputs are not written, loops are sequential. Raises: AssertionError."""
+    """Names are known where they are used, inputs are not written, no loop is parallel. Raises: AssertionError."""
     check_statements(program.inputs, program.outputs, program.body, tuple(axis.variable for axis in program.grid))
     for node in postorder(*program.body):
-        assert not isinstance(node, Loop) or node.kind == "sequential", f"loop {node.variable.name} is {node.kind}"
+        assert not isinstance(node, Loop) or node.kind != "parallel", f"loop {node.variable.name} is parallel"

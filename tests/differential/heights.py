@@ -44,15 +44,21 @@ def at_machine(program: Program, compiled: Compiled, arguments: Arguments) -> li
     return launch(compiled.steps, compiled.nest.outputs, arguments.arrays, arguments.scalars)
 
 
+def at_few_lanes(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+    """Machine code from the same schedule, with four lanes."""
+    narrow = compile_cascade(program.cascade, arguments.units, lanes=4)
+    return launch(narrow.steps, narrow.nest.outputs, arguments.arrays, arguments.scalars)
+
+
 HEIGHTS = {"text": (at_text, "float64"), "nest": (at_nest, "float64"), "tile": (at_tile, "float64"),
-           "machine": (at_machine, "nominal")}
+           "machine": (at_machine, "nominal"), "four lanes": (at_few_lanes, "nominal")}
 
 
 def assert_agrees_at_every_height(kernel: Kernel, args: tuple, kwargs: dict | None = None) -> None:
     """Each height gives what the reference gives, within the rounding of the types it computes in."""
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs or {})
     program = kernel.program(arguments)
-    compiled = compile_cascade(program.cascade)
+    compiled = compile_cascade(program.cascade, arguments.units)
     references = {measure: evaluated(program, arguments, {}, measure) for measure in ("float64", "nominal")}
     for name, (height, measure) in HEIGHTS.items():
         for place, (actual, expected) in enumerate(zip(height(program, compiled, arguments), references[measure])):

@@ -4,17 +4,22 @@ The function is `void name(ptr arguments, i64 begin, i64 end)`: it runs the inst
 grid. `arguments` are 64-bit words, in the order of `Layout.slots`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from einfall.base.node import Node, children, postorder
-from einfall.scalar.memory import Buffer, Load, Loop, Number, Size, Store, Value, Variable, Workspace
+from einfall.scalar.memory import Buffer, Carried, Load, Loop, Number, Size, Store, Value, Variable, Workspace
+from einfall.scalar.monoids import Monoid, Side
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
-from einfall.target.llvm.builder import Builder
+from einfall.target.llvm import access
+from einfall.target.llvm.builder import Builder, splat, vector_type
 from einfall.target.llvm.operators import Operators, llvm_type
+from einfall.target.llvm.values import Lane, Register
 from einfall.tile.nodes import Program
 
-__all__ = ["Layout", "Module", "emit"]
+__all__ = ["Emission", "Layout", "Module", "emit"]
+
+SETS = 4  # independent partial results of a vector reduction, to cover the latency of an addition
 
 
 class Layout(NamedTuple):
@@ -33,9 +38,13 @@ class Module(NamedTuple):
     layout: Layout
 
 
-def emit(program: Program, features: frozenset[str]) -> Module:
-    """The module of a program. Raises: NotImplementedError for an operator that the target does not spell."""
-    return _Emission(program, features).module()
+def emit(program: Program, features: frozenset[str], lanes: int, units: frozenset[tuple[str, int]]) -> Module:
+    """The module of a program.
+
+    lanes: how many iterations of a vector loop run at once; units: (input, axis) whose elements lie side by side.
+    Raises: NotImplementedError for an operator that the target does not spell.
+    """
+    return Emission(program, features, lanes, units).module()
 
 
 def _layout(program: Program) -> Layout:
@@ -53,31 +62,41 @@ def _layout(program: Program) -> Layout:
     return Layout(tuple(slots), scratch)
 
 
-class _Emission:
+class Emission:
     """One function under construction. `scopes` holds, per open loop, the values that are known inside it."""
 
-    def __init__(self, program: Program, features: frozenset[str]):
+    def __init__(self, program: Program, features: frozenset[str], lanes: int, units: frozenset[tuple[str, int]]):
         self.program, self.layout = program, _layout(program)
+        self.features, self.lanes, self.units = features, lanes, units
         self.builder = Builder()
-        self.operators = Operators(self.builder, 1, features)
-        self.scopes: list[dict[Node, str]] = [{}]
+        self.functions: set[str] = set()
+        self.spellings: dict[int, Operators] = {}
+        self.scopes: list[dict[Node, Register]] = [{}]
         self.words: dict[tuple, str] = {}
         self.strides: dict[str, list[str]] = {}
         self.block = "entry"
         self.unstable = _unstable(program)
+        self.lane: Lane | None = None
+        self.varying: frozenset[Node] = frozenset()  # the indices and carried values that differ between lanes
 
     def module(self) -> Module:
+        """The text, with what the function needs around it."""
         self.builder.label("entry")
         self.arguments()
         self.instances()
         self.builder.do("ret void")
         body = "\n".join(self.builder.lines)
         declarations = "\n".join(sorted(self.builder.declarations))
-        functions = "".join(sorted(self.operators.functions))
+        functions = "".join(sorted(self.functions))
         name = f"einfall.{self.program.name}"
         text = (f"@outside = internal constant [16 x i8] zeroinitializer\n{declarations}\n{functions}\n"
                 f"define void @{name}(ptr noalias readonly %arguments, i64 %begin, i64 %end) {{\n{body}\n}}\n")
         return Module(name, text, self.layout)
+
+    def operators(self, lanes: int) -> Operators:
+        if lanes not in self.spellings:
+            self.spellings[lanes] = Operators(self.builder, lanes, self.features, self.functions)
+        return self.spellings[lanes]
 
     # Arguments
 
@@ -90,17 +109,21 @@ class _Emission:
             type = "ptr" if slot[0] in ("base", "scratch") else llvm_type(number.type) if number else "i64"
             self.words[slot] = emit(f"load {type}, ptr {address}", hint=slot[1].replace(".", "_"))
             if number is not None:
-                self.scopes[0][number] = self.words[slot]
+                self.scopes[0][number] = Register(self.words[slot], 1)
             if slot[0] == "size":
-                self.scopes[0][Size(slot[1], slot[2])] = self.words[slot]
+                self.scopes[0][Size(slot[1], slot[2])] = Register(self.words[slot], 1)
         for item in (*self.program.inputs, *self.program.outputs):
             if isinstance(item, Buffer):
-                self.strides[item.name] = [self.words["stride", item.name, axis] for axis in range(len(item.extents))]
+                dense = item in self.program.outputs
+                self.strides[item.name] = [
+                    str(item_bytes(item)) if (item.name, axis) in self.units or (
+                        dense and axis == len(item.extents) - 1) else self.words["stride", item.name, axis]
+                    for axis in range(len(item.extents))]
         for buffer in self.layout.scratch:  # dense, row-major
-            step, strides = str(max(buffer.type.bits // 8, 1)), []
+            step, strides = str(item_bytes(buffer)), []
             for extent in reversed(buffer.extents):
                 strides.append(step)
-                step = emit(f"mul i64 {step}, {self.value(extent)}")
+                step = emit(f"mul i64 {step}, {self.scalar(extent)}")
             self.strides[buffer.name] = strides[::-1]
 
     def base(self, buffer: Buffer) -> str:
@@ -118,7 +141,8 @@ class _Emission:
     def label(self, hint: str) -> str:
         return self.builder.fresh(hint)[1:]
 
-    def counted(self, begin: str, end: str, carried: Sequence[tuple[str, str]], body) -> list[str]:
+    def counted(self, begin: str, end: str, carried: Sequence[tuple[str, str]],
+                body: Callable[[str, list[str]], list[str]], step: int = 1) -> list[str]:
         """A loop from begin to end; `body(index, values)` gives the carried values after a step.
 
         carried: (type, first value). Returns the last values.
@@ -136,7 +160,7 @@ class _Emission:
         self.scopes.append({})
         after = body(index, values)
         self.scopes.pop()
-        following = self.builder.emit(f"add nsw i64 {index}, 1")
+        following = self.builder.emit(f"add nsw i64 {index}, {step}")
         phis = [f"  {index} = phi i64 [ {begin}, %{before} ], [ {following}, %{self.block} ]"]
         phis += [f"  {value} = phi {type} [ {first}, %{before} ], [ {new}, %{self.block} ]"
                  for value, (type, first), new in zip(values, carried, after)]
@@ -146,32 +170,34 @@ class _Emission:
         return values
 
     def instances(self) -> None:
+        """The loop over the instances of this call."""
         def instance(flat: str, _) -> list[str]:
             rest = flat
             for place, axis in reversed(list(enumerate(self.program.grid))):
-                extent = self.value(axis.extent)
-                self.scopes[-1][axis.variable] = rest if place == 0 else self.builder.emit(f"urem i64 {rest}, {extent}")
+                extent = self.scalar(axis.extent)
+                here = rest if place == 0 else self.builder.emit(f"urem i64 {rest}, {extent}")
+                self.scopes[-1][axis.variable] = Register(here, 1)
                 rest = rest if place == 0 else self.builder.emit(f"udiv i64 {rest}, {extent}")
             self.statements(self.program.body)
             return []
 
         for axis in self.program.grid:
-            self.value(axis.extent)
+            self.scalar(axis.extent)
         self.counted("%begin", "%end", [], instance)
 
     def statements(self, statements) -> None:
         for statement in statements:
             match statement:
-                case Store(buffer, indices, value):
-                    made = self.value(value)
-                    address = self.address(buffer, [self.value(index) for index in indices])
-                    type = llvm_type(buffer.type)
-                    if type == "i1":
-                        made, type = self.builder.emit(f"zext i1 {made} to i8"), "i8"
-                    self.builder.do(f"store {type} {made}, ptr {address}, align 1")
+                case Store():
+                    access.store(self, statement)
                     self.forget()
                 case Loop():
-                    self.loop(statement)
+                    if any(isinstance(node, Store) for node in postorder(statement)):
+                        self.forget()  # later steps see other values than were loaded before
+                    if statement.kind == "vector" and self.lane is None:
+                        self.vector_loop(statement)
+                    else:
+                        self.loop(statement)
                     self.forget()
 
     def forget(self) -> None:
@@ -181,28 +207,144 @@ class _Emission:
                 del scope[node]
 
     def loop(self, loop: Loop) -> None:
-        self.forget_written(loop)
-        extent = self.value(loop.extent)
-        carried = [(llvm_type(item.value.type), self.value(item.init)) for item in loop.carried]
+        """One step after the other; in a vector loop the lanes go through it together."""
+        extent = self.scalar(loop.extent)
+        lanes = [self.lanes if item.value in self.varying else 1 for item in loop.carried]
+        carried = [(vector_type(llvm_type(item.value.type), count),
+                    self.widened(self.value(item.init), item.init, count)) for item, count in zip(loop.carried, lanes)]
 
-        def body(index: str, values: list[str]) -> list[str]:
-            self.scopes[-1][loop.variable] = index
+        def body(index: str, names: list[str]) -> list[str]:
+            self.scopes[-1][loop.variable] = Register(index, 1)
+            values = [Register(name, count) for name, count in zip(names, lanes)]
             self.scopes[-1].update((item.value, value) for item, value in zip(loop.carried, values))
             self.statements(loop.body)
-            return [self.value(item.update) for item in loop.carried]
+            updates = [self.value(item.update) for item in loop.carried]
+            if loop.monoid is not None:
+                updates = self.together(loop.monoid, values, updates)
+            return [self.widened(update, item.update, count)
+                    for update, item, count in zip(updates, loop.carried, lanes)]
 
         last = self.counted("0", extent, carried, body)
-        for item, value in zip(loop.carried, last):
+        for item, name, count in zip(loop.carried, last, lanes):
+            self.scopes[-1][item.value] = Register(name, count)
+
+    # Vector loops
+
+    def vector_loop(self, loop: Loop) -> None:
+        """Groups of lanes, then the rest under a mask; partial results of a reduction come together at the end."""
+        extent = self.scalar(loop.extent)
+        full = self.builder.emit(f"and i64 {extent}, {-self.lanes}")
+        rest = self.builder.emit(f"sub i64 {extent}, {full}")
+        outer = self.varying
+        self.varying = _varying(loop)
+        types = [vector_type(llvm_type(item.value.type), self.lanes) for item in loop.carried]
+        partial = [splat(item.value, llvm_type(item.dtype), self.lanes) for item in loop.monoid.identity] if (
+            loop.monoid is not None) else []
+        begin = "0"
+        if loop.monoid is not None and not any(isinstance(item, Loop) for item in loop.body):
+            begin, partial = self.unrolled(loop, full, types, partial)
+        partial = self.counted(begin, full, list(zip(types, partial)),
+                               lambda index, values: self.group(loop, index, values, None), self.lanes)
+        partial = self.masked(loop, full, rest, types, partial)
+        self.varying = outer
+        if loop.monoid is not None:
+            self.finished(loop, partial)
+
+    def unrolled(self, loop: Loop, full: str, types: list[str], identity: list[str]) -> tuple[str, list[str]]:
+        """Several groups a step, each with partial results of its own; (where it ends, the results together)."""
+        step = self.lanes * SETS
+        end = self.builder.emit(f"and i64 {full}, {-step}")
+
+        def body(index: str, values: list[str]) -> list[str]:
+            after = []
+            for place in range(SETS):
+                here = index if place == 0 else self.builder.emit(f"add nsw i64 {index}, {place * self.lanes}")
+                after += self.group(loop, here, values[place * len(types):(place + 1) * len(types)], None)
+            return after
+
+        last = self.counted("0", end, list(zip(types * SETS, identity * SETS)), body, step)
+        sets = [[Register(name, self.lanes) for name in last[place * len(types):(place + 1) * len(types)]]
+                for place in range(SETS)]
+        while len(sets) > 1:
+            sets = [self.together(loop.monoid, one, other) for one, other in zip(sets[::2], sets[1::2])]
+        return end, [register.name for register in sets[0]]
+
+    def group(self, loop: Loop, index: str, values: list[str], mask: str | None) -> list[str]:
+        """The body for as many indices as there are lanes, from `index` on."""
+        first = Variable(f"{loop.variable.name}.first")
+        self.scopes.append({first: Register(index, 1), loop.variable: self.iota(index)})
+        self.lane = Lane(loop.variable, first, mask)
+        self.statements(loop.body)
+        updates = [Register(self.widened(self.value(item.update), item.update, self.lanes), self.lanes)
+                   for item in loop.carried]
+        if mask is not None:
+            nothing = loop.monoid.identity if loop.monoid else ()
+            o = self.operators(self.lanes)
+            updates = [Register(o.select(mask, llvm_type(none.dtype), update.name, o.constant(none.value, none.dtype)),
+                                self.lanes) for update, none in zip(updates, nothing)]
+        self.lane = None
+        made = self.together(loop.monoid, [Register(name, self.lanes) for name in values], updates) if updates else []
+        self.scopes.pop()
+        return [register.name for register in made]
+
+    def iota(self, first: str) -> Register:
+        numbers = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
+        whole = vector_type("i64", self.lanes)
+        start = self.widened(Register(first, 1), Variable("first"), self.lanes)
+        return Register(self.builder.emit(f"add {whole} {start}, <{numbers}>"), self.lanes)
+
+    def masked(self, loop: Loop, full: str, rest: str, types: list[str], values: list[str]) -> list[str]:
+        """The lanes that are left, if there are any."""
+        some, after = self.label("tail"), self.label("done")
+        before = self.block
+        more = self.builder.emit(f"icmp ne i64 {rest}, 0")
+        self.builder.do(f"br i1 {more}, label %{some}, label %{after}")
+        self.enter(some)
+        whole = vector_type("i64", self.lanes)
+        limit = self.widened(Register(rest, 1), loop.variable, self.lanes)
+        numbers = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
+        mask = self.builder.emit(f"icmp slt {whole} <{numbers}>, {limit}")
+        made = self.group(loop, full, values, mask)
+        end = self.block
+        self.jump(after)
+        self.enter(after)
+        return [self.builder.emit(f"phi {type} [ {value}, %{before} ], [ {new}, %{end} ]")
+                for type, value, new in zip(types, values, made)]
+
+    def finished(self, loop: Loop, partial: list[str]) -> None:
+        """The lanes brought together by halves, then with what was there before the loop."""
+        values, lanes = [Register(name, self.lanes) for name in partial], self.lanes
+        while lanes > 1:
+            halves = []
+            for offset in (0, lanes // 2):
+                order = ", ".join(f"i32 {offset + lane}" for lane in range(lanes // 2))
+                halves.append([Register(self.half(value, item, lanes, order), lanes // 2)
+                               for value, item in zip(values, loop.carried)])
+            lanes //= 2
+            values = self.together(loop.monoid, *halves)
+        values = self.together(loop.monoid, [self.value(item.init) for item in loop.carried], values)
+        for item, value in zip(loop.carried, values):
             self.scopes[-1][item.value] = value
 
-    def forget_written(self, loop: Loop) -> None:
-        """A loop that stores must not reuse what was loaded before it: later steps see other values."""
-        if any(isinstance(node, Store) for node in postorder(loop)):
-            self.forget()
+    def half(self, value: Register, item: Carried, lanes: int, order: str) -> str:
+        whole = vector_type(llvm_type(item.value.type), lanes)
+        if lanes == 2:
+            return self.builder.emit(f"extractelement {whole} {value.name}, {order}")
+        mask = f"<{lanes // 2} x i32> <{order}>"
+        return self.builder.emit(f"shufflevector {whole} {value.name}, {whole} poison, {mask}")
+
+    def together(self, monoid: Monoid, left: Sequence[Register], right: Sequence[Register]) -> list[Register]:
+        """Two elements brought together by a monoid."""
+        sides = {Side(False, place, dtype): value for place, (dtype, value) in enumerate(zip(monoid.dtypes, left))}
+        sides |= {Side(True, place, dtype): value for place, (dtype, value) in enumerate(zip(monoid.dtypes, right))}
+        outer, self.scopes = self.scopes, [sides]
+        made = [self.value(item) for item in monoid.combine]
+        self.scopes = outer
+        return made
 
     # Values
 
-    def value(self, expr: Expr) -> str:
+    def value(self, expr: Expr) -> Register:
         """The register that holds an expression; computed at most once in a scope."""
         for scope in reversed(self.scopes):
             if expr in scope:
@@ -210,53 +352,68 @@ class _Emission:
         made = self.scopes[-1][expr] = self.computed(expr)
         return made
 
-    def computed(self, expr: Expr) -> str:
+    def scalar(self, expr: Expr) -> str:
+        """The register of an expression that is the same in all lanes."""
+        made = self.value(expr)
+        assert made.lanes == 1, f"{expr!r} differs between lanes"
+        return made.name
+
+    def widened(self, value: Register, expr: Expr, lanes: int) -> str:
+        """A register with this many lanes: the one number in each of them."""
+        if value.lanes == lanes:
+            return value.name
+        assert value.lanes == 1, f"{value.lanes} lanes are not {lanes}"
+        if isinstance(expr, Const):
+            return splat(expr.value, llvm_type(expr.dtype), lanes)
+        return self.spread(value.name, llvm_type(expr.dtype), lanes)
+
+    def spread(self, name: str, type: str, lanes: int) -> str:
+        whole = vector_type(type, lanes)
+        one = self.builder.emit(f"insertelement {whole} poison, {type} {name}, i32 0")
+        return self.builder.emit(f"shufflevector {whole} {one}, {whole} poison, <{lanes} x i32> zeroinitializer")
+
+    def computed(self, expr: Expr) -> Register:
         match expr:
             case Const(value, dtype):
-                return self.operators.constant(value, dtype)
+                return Register(self.operators(1).constant(value, dtype), 1)
             case Map(op, args):
-                return self.operators.apply(op.name, args[0].dtype, tuple(map(self.value, args)))
-            case Select(condition, yes, no):
-                chosen = self.value(condition)
-                return self.operators.select(chosen, llvm_type(expr.dtype), self.value(yes), self.value(no))
+                values, lanes = self.aligned(args)
+                return Register(self.operators(lanes).apply(op.name, args[0].dtype, values), lanes)
+            case Select():
+                (condition, yes, no), lanes = self.aligned((expr.condition, expr.yes, expr.no))
+                return Register(self.operators(lanes).select(condition, llvm_type(expr.dtype), yes, no), lanes)
             case Cast(arg, to):
-                return self.operators.cast(self.value(arg), arg.dtype, to)
+                value = self.value(arg)
+                return Register(self.operators(value.lanes).cast(value.name, arg.dtype, to), value.lanes)
             case Load():
-                return self.load(expr)
+                return access.load(self, expr)
             case Variable(name) | Value(name) | Number(name):
                 raise AssertionError(f"{name} is not known here")
         raise TypeError(f"not part of a tile program: {expr!r}")
 
-    def address(self, buffer: Buffer, places: list[str]) -> str:
-        emit, offset = self.builder.emit, None
-        for place, stride in zip(places, self.strides[buffer.name]):
-            step = emit(f"mul i64 {place}, {stride}")
-            offset = step if offset is None else emit(f"add i64 {offset}, {step}")
-        base = self.base(buffer)
-        return base if offset is None else emit(f"getelementptr i8, ptr {base}, i64 {offset}")
-
-    def load(self, load: Load) -> str:
-        emit, buffer = self.builder.emit, load.buffer
-        places = [self.value(index) for index in load.indices]
-        inside = None
-        if load.outside is not None:
-            for place, extent in zip(places, buffer.extents):
-                within = emit(f"icmp ult i64 {place}, {self.value(extent)}")
-                inside = within if inside is None else emit(f"and i1 {inside}, {within}")
-        address = self.address(buffer, places)
-        if inside is not None:
-            address = emit(f"select i1 {inside}, ptr {address}, ptr @outside")
-        type = llvm_type(buffer.type)
-        made = emit(f"load {'i8' if type == 'i1' else type}, ptr {address}, align 1")
-        if type == "i1":
-            made = emit(f"icmp ne i8 {made}, 0")
-        if inside is None:
-            return made
-        return emit(f"select i1 {inside}, {type} {made}, {type} {self.operators.constant(*_number(load.outside))}")
+    def aligned(self, args: tuple[Expr, ...]) -> tuple[tuple[str, ...], int]:
+        """The registers of arguments, with as many lanes as the widest has."""
+        values = [self.value(arg) for arg in args]
+        lanes = max(value.lanes for value in values)
+        return tuple(self.widened(value, arg, lanes) for value, arg in zip(values, args)), lanes
 
 
-def _number(node: Const) -> tuple:
-    return node.value, node.dtype
+def item_bytes(buffer: Buffer) -> int:
+    """The bytes of an element in memory; a boolean takes one."""
+    return max(buffer.type.bits // 8, 1)
+
+
+def _varying(loop: Loop) -> frozenset[Node]:
+    """The indices and carried values inside a vector loop that differ between its lanes."""
+    found: set[Node] = {loop.variable, Variable(f"{loop.variable.name}.first")}
+    inner = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
+    before = -1
+    while len(found) != before:
+        before = len(found)
+        for item in inner:
+            if any(not found.isdisjoint(one.init.free | one.update.free) for one in item.carried):
+                found.update(one.value for one in item.carried)
+    return frozenset(found - {Variable(f"{loop.variable.name}.first")})
 
 
 def _unstable(program: Program) -> set[Node]:

@@ -1,6 +1,7 @@
 """The operators of the table as LLVM instructions, one spelling each, for any number of lanes.
 
-Floats follow IEEE without any fast-math; integers give the documented values and never trap or become poison.
+Floats follow IEEE; a product may be added without being rounded (contract), and nothing else is relaxed;
+integers give the documented values and never trap or become poison.
 """
 
 from collections.abc import Callable
@@ -46,9 +47,8 @@ def llvm_type(dtype: DType) -> str:
 class Operators:
     """Emits operators into one function; `functions` collects definitions that the module needs besides."""
 
-    def __init__(self, builder: Builder, lanes: int, features: frozenset[str]):
-        self.builder, self.lanes, self.features = builder, lanes, features
-        self.functions: set[str] = set()
+    def __init__(self, builder: Builder, lanes: int, features: frozenset[str], functions: set[str]):
+        self.builder, self.lanes, self.features, self.functions = builder, lanes, features, functions
 
     def vector(self, type: str) -> str:
         return vector_type(type, self.lanes)
@@ -197,7 +197,7 @@ def _not_infinite(compare: str):
 
 FLOAT_RULES: dict[str, Callable[..., str]] = {
     **{name: lambda o, type, a, b, code=code: o.binary(code, type, a, b) for name, code in (
-        ("add", "fadd"), ("subtract", "fsub"), ("multiply", "fmul"), ("divide", "fdiv"))},
+        ("add", "fadd contract"), ("subtract", "fsub contract"), ("multiply", "fmul contract"), ("divide", "fdiv"))},
     **{name: lambda o, type, x, code=code: o.intrinsic(code, type, x) for name, code in (
         *ROUNDING.items(), ("abs", "fabs"), ("sqrt", "sqrt"))},
     "floor_divide": lambda o, type, a, b: _float_divmod(o, type, a, b)[0],
