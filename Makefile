@@ -1,14 +1,16 @@
 # PYTHON makes the environment; everything else runs inside it.
 PYTHON ?= python3
 VENV ?= .venv
+SEEDS ?= 0 2000
 RUN := $(VENV)/bin/python
 
-.PHONY: quick test lint environment clean
+.PHONY: quick test fuzz lint environment clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make test         all tests, in an environment made on first use (.venv)"
 	@echo "make quick        lint and the tests that guard every commit"
+	@echo "make fuzz         2,000 random programs at every height (SEEDS='0 2000')"
 
 environment: $(VENV)/ready
 
@@ -25,6 +27,9 @@ quick: lint
 
 test: lint
 	$(RUN) -m pytest -n 2 tests
+
+fuzz: environment
+	$(RUN) -m tests.differential.fuzz $(SEEDS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -216,6 +216,8 @@ class _Evaluation:
                 if arg.error is not None:
                     # a slope may be missing, or infinite where the argument carries no error: sqrt at 0
                     error = error + np.nan_to_num(np.abs(slope) * arg.error, nan=0.0, posinf=np.inf)
+            if node.op.name == "multiply":  # a product of two differences that cancel has no error of first order
+                error = error + args[0].error * args[1].error
         return error
 
     def select(self, node: Select, env: dict) -> Value:
@@ -481,7 +483,8 @@ def _folded(monoid: Monoid, columns: list[np.ndarray]) -> list[np.ndarray]:
                             [column[..., 1:even:2] for column in columns])
         if odd is not None:
             columns = [np.concatenate([column, rest], axis=-1) for column, rest in zip(columns, odd)]
-    return [column[..., 0] for column in columns]
+    first = [np.broadcast_to(identity, column.shape) for identity, column in zip(identities, columns)]
+    return [column[..., 0] for column in _combined(monoid, first, columns)]  # a fold begins with the identity
 
 
 def _combined(monoid: Monoid, left: list[np.ndarray], right: list[np.ndarray]) -> list[np.ndarray]:

@@ -33,7 +33,7 @@ from einfall.cascade.nodes import (
 )
 from einfall.scalar.monoids import NAMED, Monoid
 from einfall.scalar.nodes import Cast, Expr, Map, Select
-from einfall.scalar.text import Printer, literal_text
+from einfall.scalar.text import Printer, literal_text, monoid_word
 
 __all__ = ["text"]
 
@@ -73,7 +73,7 @@ class _Printer(Printer):
             case Reduce() | Scan():
                 return True
             case Monoid():
-                return self.monoid(node) != node.name
+                return self.monoid(node) != monoid_word(node.name)
             case Map() | Select() | Cast():  # the insides of monoids have no free variables
                 return bool(node.free) and (uses > 1 or node in self.user_names)
         return False
@@ -106,7 +106,7 @@ class _Printer(Printer):
                 binders = self.binders(ranks, extents)
                 return f"tensor[{binders}]({self.form(body)})" if ranks else f"tensor({self.form(body)})"
             case Reduce(monoid, ranks, extents, bodies):
-                name = self.names.get(monoid, monoid.name)
+                name = self.names.get(monoid) or monoid_word(monoid.name)
                 return f"{name}[{self.binders(ranks, extents)}]({', '.join(map(self.form, bodies))})"
             case Scan():
                 return self.scan(node)

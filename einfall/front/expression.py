@@ -16,6 +16,7 @@ from einfall.cascade.domain import is_constant
 from einfall.cascade.scope import fresh, substitute
 from einfall.front.trace import arithmetic, current, is_tracing, unresolved
 from einfall.scalar.dtypes import BOOL, DTYPES, F64, I64, DType, of_numpy, promote
+from einfall.scalar.monoids import is_named, named
 from einfall.scalar.nodes import Cast, Const, Expr, Select, cast, const
 from einfall.scalar.nodes import Map as MapNode
 from einfall.scalar.ops import OPS
@@ -127,6 +128,9 @@ class Rank(Symbolic):
         if self.size is not None:
             return lift(self.size)
         return Expression(unresolved(self.name), {}, weak=True)
+
+    def __getitem__(self, order) -> "Array":
+        return lift(self)[order]
 
     __bool__ = _refuse("the truth", "combine conditions with & | ~ and choose with ef.where(condition, a, b)")
     __int__ = __float__ = __index__ = _refuse("a Python number", "use the rank in an expression, or rank.extent")
@@ -361,6 +365,8 @@ def narrowed(node: Expr, to: DType) -> Expr:
             return Select(condition, narrowed(yes, to), narrowed(no, to))
         case Cast(arg):
             return cast(arg, to)
+        case cas.Reduce(monoid, ranks, extents, (body,)) if is_named(monoid):
+            return cas.Reduce(named(monoid.name, to), ranks, extents, (narrowed(body, to),))
     return cast(node, to)
 
 
@@ -569,7 +575,7 @@ def without(expr: Expression, gone: Mapping[str, Expr], ranks_left: Mapping[str,
 
 def ordered(expr: Expression, order: tuple) -> Array:
     """The tensor with the axes in this order; a tuple of ranks is one axis."""
-    trace = current()
+    trace, expr = current(), strong(expr)
     groups = [item if type(item) is tuple else (item,) for item in order]
     flat = [rank for group in groups for rank in group]
     for rank in flat:

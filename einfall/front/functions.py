@@ -16,6 +16,7 @@ from einfall.front.expression import (
     fitted,
     lift,
     met,
+    narrowed,
     strong,
     together,
     without,
@@ -294,7 +295,8 @@ def reduce(x, *, over, by):
     monoid = by_hand(by, dtypes, identity, is_tuple)
     ranks = over_ranks(over)
     nodes, sizes, left, affine = binder(parts, ranks, "ef.reduce")
-    bodies = tuple(cast(part.node, dtype) for part, dtype in zip(parts, dtypes))
+    bodies = tuple(narrowed(part.node, dtype) if part.weak else cast(part.node, dtype)
+                   for part, dtype in zip(parts, dtypes))
     node = cas.Reduce(monoid, nodes, sizes, bodies)
     if len(parts) == 1:
         result = Expression(node, left, affine=affine)

@@ -23,7 +23,7 @@ from einfall.front.expression import (
 from einfall.front.functions import operand
 from einfall.front.trace import current, unresolved
 from einfall.scalar.dtypes import I64, DType, promote
-from einfall.scalar.nodes import Cast, Const, Expr, cast
+from einfall.scalar.nodes import Cast, Const, Expr, cast, const
 
 __all__ = ["cumulative", "scan"]
 
@@ -99,6 +99,11 @@ class _WeakState(StateArray):
     def __init__(self, array: StateArray):
         super().__init__(array.source, array.extents, array.name, array.axes)
 
+    def pad(self, value) -> Array:
+        padded = _WeakState(self)
+        padded.outside = super().pad(value).outside
+        return padded
+
     def __getitem__(self, index) -> Expression:
         made = super().__getitem__(index)
         return Expression(made.node, made.extents, weak=True, affine=made.affine)
@@ -170,7 +175,8 @@ def _retyped(node: Expr, label: cas.Label, dtypes: list[DType]) -> Expr:
             case cas.Access(cas.State(own, place, dtype, ndim, ranks), indices, outside) if own is label:
                 if dtype is not dtypes[place]:
                     state = cas.State(own, place, dtypes[place], ndim, ranks)
-                    return Cast(cas.Access(state, indices, outside), dtype)
+                    beyond = None if outside is None else const(outside.value, dtypes[place])
+                    return Cast(cas.Access(state, indices, beyond), dtype)
             case Cast(Cast(arg, wide), to) if arg.dtype is to and to.is_float and wide.is_float:
                 if wide.bits >= to.bits:
                     return arg

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from einfall.base.errors import Line, RankError, ShapeError, TraceError, user_line
-from einfall.base.node import Node, postorder
+from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.nodes import Extent, Rank, Size
 from einfall.scalar.dtypes import F32, F64, I64, DType
 from einfall.scalar.nodes import Cast, Const, Expr, Map
@@ -52,6 +52,7 @@ class Trace:
         self.labels = 0
         self.scopes: list[dict[str, list[tuple[Expr, str]]]] = [{}]  # per kernel: rank -> its extents and who gave them
         self.scope = 0
+        self.resolving: set[Extent] = set()
         self.parents: dict[Expr, Expr] = {}
         self.splits: list[tuple[dict[str, Expr], Expr]] = []  # axes read by several ranks of unknown extents
 
@@ -102,9 +103,13 @@ class Trace:
         """
         rank = extent.rank.name
         known = {}
+        self.resolving.add(extent)
         for other, owner in self.scopes[extent.scope].get(rank, []):
-            if not isinstance(other, Extent):
+            inner = {node for node in postorder(other) if isinstance(node, Extent)}
+            if inner.isdisjoint(self.resolving):  # an extent may be computed from others that come later
+                other = rewrite(other, lambda node: self.resolved(node) if isinstance(node, Extent) else None)
                 known.setdefault(self.representative(other), (other, owner))
+        self.resolving.discard(extent)
         if len({evaluate(other, self.sizes) for other, _ in known.values()}) == 1:
             (first, owner), *others = known.values()
             for other, other_owner in others:  # equal in this call, and asked to be in every other

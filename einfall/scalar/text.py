@@ -4,6 +4,7 @@ A number without a type has that of its neighbour; alone, integers are i64, and 
 """
 
 import ast
+import keyword
 import math
 
 from einfall.base.node import Node
@@ -12,7 +13,7 @@ from einfall.scalar.monoids import NAMED, Monoid, Side, arg_extremum, is_named, 
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
 from einfall.scalar.ops import OPS
 
-__all__ = ["Parser", "Printer", "literal_text"]
+__all__ = ["Parser", "Printer", "literal_text", "monoid_word"]
 
 PRECEDENCE = {"|": 2, "^": 3, "&": 4, "<<": 5, ">>": 5, "+": 6, "-": 6, "*": 7, "/": 7, "//": 7, "%": 7, "**": 9,
               "<": 1, "<=": 1, ">": 1, ">=": 1, "==": 1, "!=": 1}
@@ -30,6 +31,11 @@ def literal_text(node: Const) -> str:
     if node.dtype.is_float and not math.isfinite(node.value):
         return "nan" if math.isnan(node.value) else "inf" if node.value > 0 else "-inf"
     return repr(node.value)
+
+
+def monoid_word(name: str) -> str:
+    """The name of a monoid where Python has no word of that name: `or` is written or_."""
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 class Printer:
@@ -63,7 +69,7 @@ class Printer:
     def monoid(self, monoid: Monoid) -> str:
         """The name of a monoid of the table, or what it does."""
         if is_named(monoid) or monoid is arg_extremum(monoid.name, monoid.dtypes[0]):
-            return monoid.name
+            return monoid_word(monoid.name)
         parts = ", ".join([*map(self.number, monoid.identity), *map(self.form, monoid.combine)])
         return f"monoid({parts}, commutative={monoid.commutative}, name={monoid.name!r})"
 
@@ -98,6 +104,7 @@ class Parser:
         """A monoid; `dtype` is that of its first component."""
         match tree:
             case ast.Name(name):
+                name = name.removesuffix("_")
                 return named(name, dtype) if name in NAMED else arg_extremum(name, dtype)
             case ast.Call(ast.Name("monoid"), args, options):
                 count = len(args) // 2

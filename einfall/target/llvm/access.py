@@ -21,6 +21,7 @@ class Place(NamedTuple):
 
     kind: str  # one, dense, many
     address: str
+    indices: tuple[Expr, ...]  # for one address, the indices of lane 0
 
 
 def coefficient(expr: Expr, variable: Expr, varying: frozenset) -> int | None:
@@ -44,7 +45,7 @@ def load(emission, node: Load) -> Register:
     buffer, builder = node.buffer, emission.builder
     place = _place(emission, buffer, node.indices)
     lanes = 1 if place.kind == "one" else emission.lanes
-    inside = _inside(emission, node, lanes)
+    inside = _inside(emission, node, place.indices, lanes)
     type = llvm_type(buffer.type)
     memory = "i8" if type == "i1" else type
     if lanes == 1:
@@ -106,25 +107,26 @@ def _place(emission, buffer: Buffer, indices: tuple[Expr, ...]) -> Place:
     base = emission.words.get(("base", buffer.name)) or emission.words["scratch", buffer.name]
     lane = emission.lane
     factors = [coefficient(index, lane.variable, emission.varying) if lane else 0 for index in indices]
-    if not any(factor != 0 for factor in factors):
-        return Place("one", _offset(emission, base, [emission.scalar(index) for index in indices], strides))
     if None not in factors:
-        known = {lane.variable: lane.first}
+        known = {lane.variable: lane.first} if lane else {}
         starts = [rewrite(index, lambda node: known.get(node)) for index in indices]
         first = _offset(emission, base, [emission.scalar(start) for start in starts], strides)
+        if not any(factors):
+            return Place("one", first, tuple(starts))
         distance = _distance(emission, factors, strides)
         if distance == str(max(buffer.type.bits // 8, 1)):
-            return Place("dense", first)
+            return Place("dense", first, indices)
         lanes = emission.lanes
         numbers = ", ".join(f"i64 {place}" for place in range(lanes))
         steps = builder.emit(f"mul {vector_type('i64', lanes)} <{numbers}>, {emission.spread(distance, 'i64', lanes)}")
-        return Place("many", builder.emit(f"getelementptr i8, ptr {first}, {vector_type('i64', lanes)} {steps}"))
+        addresses = builder.emit(f"getelementptr i8, ptr {first}, {vector_type('i64', lanes)} {steps}")
+        return Place("many", addresses, indices)
     total, whole = None, vector_type("i64", emission.lanes)
     for index, stride in zip(indices, strides):
         wide = emission.widened(emission.value(index), index, emission.lanes)
         step = builder.emit(f"mul {whole} {wide}, {emission.spread(stride, 'i64', emission.lanes)}")
         total = step if total is None else builder.emit(f"add {whole} {total}, {step}")
-    return Place("many", builder.emit(f"getelementptr i8, ptr {base}, {whole} {total}"))
+    return Place("many", builder.emit(f"getelementptr i8, ptr {base}, {whole} {total}"), indices)
 
 
 def _offset(emission, base: str, places: list[str], strides: list[str]) -> str:
@@ -147,12 +149,12 @@ def _distance(emission, factors: list[int], strides: list[str]) -> str:
     return total
 
 
-def _inside(emission, node: Load, lanes: int) -> str | None:
+def _inside(emission, node: Load, indices: tuple[Expr, ...], lanes: int) -> str | None:
     """Where every index is inside its axis; None where that is known."""
     if node.outside is None:
         return None
     inside, whole, o = None, vector_type("i64", lanes), emission.operators(lanes)
-    for index, extent in zip(node.indices, node.buffer.extents):
+    for index, extent in zip(indices, node.buffer.extents):
         at, end = (emission.widened(emission.value(item), item, lanes) for item in (index, extent))
         within = emission.builder.emit(f"icmp ult {whole} {at}, {end}")
         inside = within if inside is None else o.binary("and", "i1", inside, within)

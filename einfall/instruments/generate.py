@@ -1,0 +1,155 @@
+"""Random programs, to compare every stage of the compiler with the reference: each is its seed, and is a text."""
+
+import ast
+import linecache
+from typing import NamedTuple
+
+import numpy as np
+
+from einfall.front.kernel import Kernel
+from einfall.instruments.accesses import garbage, natural
+from einfall.instruments.moves import MOVES
+from einfall.instruments.reach import reached
+from einfall.instruments.writer import Argument, Value, Writer, subscript
+
+__all__ = ["Generated", "generate", "reached", "with_other_garbage"]
+
+RESULTS = 6  # more values than these that nothing reads go unseen
+
+
+class Generated(NamedTuple):
+    """A program with what to call it with; printing the source and keeping the seed reproduces it."""
+
+    seed: int
+    source: str
+    kernel: Kernel
+    arguments: tuple
+    poisoned: tuple[np.ndarray | None, ...]  # per argument: elements that only absent points read; None without any
+
+
+def generate(seed: int) -> Generated:
+    """The program of a seed."""
+    rng = np.random.default_rng(seed)
+    w = Writer(rng)
+    begin(w)
+    wanted = len(w.lines) + int(rng.integers(3, 18))
+    weights = np.array([weight for weight, _ in MOVES]) / sum(weight for weight, _ in MOVES)
+    for _ in range(60):
+        if len(w.lines) >= wanted:
+            break
+        _, move = MOVES[int(rng.choice(len(MOVES), p=weights))]
+        made = move(w)
+        if made is not None and not made.is_number and made.text not in w.names and w.fit_together(made.ranks):
+            w.let(made)
+    source = written(w)
+    return Generated(seed, source, executed(source, f"<program {seed}>"),
+                     tuple(argument.value for argument in w.arguments),
+                     tuple(argument.poisoned for argument in w.arguments))
+
+
+def with_other_garbage(program: Generated, seed: int) -> tuple:
+    """The arguments, with something else in the elements that only absent points read."""
+    rng = np.random.default_rng(seed)
+    changed = []
+    for value, poisoned in zip(program.arguments, program.poisoned):
+        if poisoned is not None:
+            value = value.copy()
+            value[poisoned] = garbage(rng, value.dtype, int(poisoned.sum()))
+        changed.append(value)
+    return tuple(changed)
+
+
+def begin(w: Writer) -> None:
+    """The first arguments, each read once at its own ranks."""
+    styles = [("f", "normal")] * 6 + [("f", "positive"), ("f", "whole"), ("f", "quarters"), ("i", "small"),
+                                      ("i", "index"), ("i", "index"), ("i", "target"), ("i", "wide"), ("b", "mask")]
+    count = w.pick((1, 2, 2, 3, 3, 4))
+    for place in range(count):
+        kind, style = ("f", "normal") if place == 0 and (w.float == "f64" or w.chance(0.6)) else w.pick(styles)
+        ranks = tuple(w.shuffled(w.extents)[:w.pick((0, 1, 1, 2, 2, 2, 2, 3, 3) if place else (1, 2, 2, 3))])
+        while not w.fit_together(ranks):
+            ranks = ranks[1:]
+        dtype = {"f": w.float, "i": w.pick(("i32", "i64")), "b": "bool"}[kind]
+        is_narrow = place > 0 and kind == "f" and w.float == "f64" and w.chance(0.2)
+        table, _ = w.declare(ranks, "f32" if is_narrow else dtype, style, w.pick(w.extents.values()))
+        value = natural(w, table)
+        if is_narrow:  # what is computed in f32 may not enter a result in f64: the tolerance is that of the result
+            value = value._replace(text=f"{value.text}.astype(ef.f64)")
+        else:
+            w.tables.append(table)
+        w.let(value)
+        if style == "normal" and w.chance(0.06):
+            plant(w)
+    while w.chance(0.25) and len(w.arguments) < 5:
+        w.hold(w.scalar())
+
+
+def plant(w: Writer) -> None:
+    """NaN in the open: it reaches every result that it reaches in direct evaluation."""
+    argument = w.arguments[-1]
+    if argument.value.size:
+        array = argument.value.copy()
+        array.flat[int(w.rng.integers(array.size))] = np.nan
+        w.arguments[-1] = Argument(argument.name, array)
+
+
+def ordered(w: Writer, value: Value) -> str:
+    """A value as a result: its ranks in an order, two of them sometimes as one axis."""
+    ranks = w.shuffled(value.ranks)
+    if len(ranks) > 1 and w.chance(0.15):
+        ranks = [f"({w.sized_rank(ranks[0])}, {w.sized_rank(ranks[1])})", *ranks[2:]]
+    return f"{value.text}{subscript(ranks)}"
+
+
+def written(w: Writer) -> str:
+    """The program as a person would write it."""
+    shown = [value for value in w.values if value.text in w.unread and not w.is_argument(value)][-RESULTS:]
+    shown = shown or [value for value in w.values if not w.is_argument(value)][-1:]
+    results = [ordered(w, value) for value in shown]
+    if len(results) > 1 and w.chance(0.2):
+        returned = "{" + ", ".join(f'"{value.text}": {text}' for value, text in zip(shown, results)) + "}"
+    else:
+        returned = ", ".join(results)
+    body = "\n    ".join([*w.lines, f"return {returned}"])
+    named, read = names_in(body), ranks_read(w, body)
+    free = [rank for rank in w.extents if rank in named and rank in read and rank not in w.sized]
+    sized = [rank for rank in w.extents if rank in named and rank not in free]
+    declared = []
+    if free:
+        declared.append(f"{', '.join(free)} = ef.ranks({' '.join(free)!r})")
+    if sized:
+        sizes = ", ".join(f"{rank}={w.extents[rank]}" for rank in sized)
+        declared.append(f"{', '.join(sized)} = ef.ranks({sizes})")
+    parameters = ", ".join(argument.name for argument in w.arguments)
+    source = "\n".join(["import einfall as ef", *declared, *w.above, "@ef.kernel",
+                        f"def program({parameters}):", f"    {body}"])
+    # without the parentheses that nobody needs, and a blank line before each function
+    return ast.unparse(ast.parse(source)).replace("import einfall as ef\n", "import einfall as ef\n\n", 1) + "\n"
+
+
+def parsed(body: str) -> ast.Module:
+    return ast.parse(f"def program():\n    {body}")
+
+
+def names_in(body: str) -> set[str]:
+    return {node.id for node in ast.walk(parsed(body)) if isinstance(node, ast.Name)}
+
+
+def ranks_read(w: Writer, body: str) -> set[str]:
+    """The ranks that an access of an argument binds: they need not carry their extent."""
+    arguments = {argument.name for argument in w.arguments}
+    found = set()
+    for node in ast.walk(parsed(body)):
+        match node:
+            case ast.Subscript(ast.Name(name), index) if name in arguments:
+                parts = index.elts if isinstance(index, ast.Tuple) else [index]
+                found |= {part.id for part in parts if isinstance(part, ast.Name) and part.id in w.extents}
+    return found
+
+
+def executed(source: str, filename: str) -> Kernel:
+    """The kernel called `program` of a source; errors show its lines."""
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    names: dict = {"__name__": "generated"}
+    exec(compile(source, filename, "exec"), names)
+    return names["program"]

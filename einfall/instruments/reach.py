@@ -1,0 +1,150 @@
+"""What a program reaches: operators, monoids, nodes, types, and the features of the language."""
+
+from collections import Counter
+
+import numpy as np
+
+from einfall.base.node import Node, children, postorder
+from einfall.cascade.domain import is_constant, is_domain
+from einfall.cascade.nodes import Access, Cascade, History, Index, Input, Rank, Reduce, Scan, State, Tensor
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
+
+__all__ = ["FEATURES", "reached"]
+
+FEATURES = ["absent", "affine", "affine-two", "broadcast", "diagonal", "element", "empty-extent", "equal-scatter",
+            "float-guard", "gather", "guard", "infinity", "integer-scan", "boolean-scan", "merge", "missing-number",
+            "multi-reduce", "negative-stride", "non-commutative", "odd-stride", "order", "pad", "rename", "results",
+            "scalar", "scan-axes", "scan-exclusive", "scan-last", "scan-reverse", "scan-states", "shadow", "shift",
+            "split", "stride"]
+
+
+def reached(program: Cascade, arguments: tuple = ()) -> Counter:
+    """How often each thing occurs; what lies in the arguments (strides, extents) counts where they are given."""
+    found: Counter = Counter()
+    extents: dict[Rank, set[Expr]] = {}
+    for node in postorder(*program.outputs):
+        binders = {Reduce: ("ranks", "extents"), Tensor: ("ranks", "extents")}.get(type(node))
+        if binders:
+            for rank, extent in zip(getattr(node, binders[0]), getattr(node, binders[1])):
+                extents.setdefault(rank, set()).add(extent)
+        elif isinstance(node, Scan):
+            extents.setdefault(node.rank, set()).add(node.extent)
+    found["node:Cascade"] += 1
+    for node in postorder(*program.inputs, *program.outputs):
+        found[f"node:{type(node).__name__}"] += 1
+        if isinstance(node, Expr):
+            found[f"dtype:{node.dtype}"] += 1
+        for feature in features(node, extents):
+            found[f"feature:{feature}"] += 1
+        match node:
+            case Map(op):
+                found[f"op:{op.name}"] += 1
+            case Reduce(monoid):
+                found[f"monoid:{monoid.name}"] += 1
+            case Input(_, dtype):
+                found[f"input:{dtype}"] += 1
+    found["feature:results"] += len(program.outputs) > 1
+    found["feature:scalar"] += found["node:Scalar"]
+    for value in arguments:
+        for feature in features_of(value):
+            found[f"feature:{feature}"] += 1
+    return +found
+
+
+def features_of(value) -> list[str]:
+    """What is special about an argument."""
+    if not isinstance(value, np.ndarray):
+        return []
+    tests = {"empty-extent": value.size == 0, "negative-stride": any(stride < 0 for stride in value.strides),
+             "broadcast": any(stride == 0 < size - 1 for stride, size in zip(value.strides, value.shape)),
+             "odd-stride": value.size > 0 and not value.flags.c_contiguous,
+             "missing-number": value.dtype.kind == "f" and bool(np.isnan(value).any()),
+             "infinity": value.dtype.kind == "f" and bool(np.isinf(value).any())}
+    return [name for name, holds in tests.items() if holds]
+
+
+def features(node: Node, extents: dict[Rank, set[Expr]]) -> list[str]:
+    """What a node is an instance of."""
+    match node:
+        case Access():
+            return accessed(node, extents)
+        case Select(condition, yes, no):
+            is_guard = any(isinstance(below, Access) for below in (yes, no)) and any(
+                below.op.name in ("less", "greater_equal") for below in children(condition) if isinstance(below, Map))
+            return (["absent"] if is_constant(no) and is_domain(condition) and condition.free else []) + (
+                ["float-guard"] if not is_domain(condition) else []) + (["guard"] if is_guard else [])
+        case Reduce(monoid, ranks, _, bodies):
+            scattered = any(isinstance(body, Select) and isinstance(body.condition, Map)
+                            and body.condition.op.name == "equal" and any(isinstance(arg, Index) for arg in
+                                                                          without_casts(body.condition.args))
+                            for body in without_casts(bodies))
+            inner = {rank for body in bodies for below in postorder(body) for rank in bound_by(below)}
+            return (["multi-reduce"] if len(ranks) > 1 else []) + (["equal-scatter"] if scattered else []) + (
+                ["shadow"] if inner.intersection(ranks) else []) + (
+                [] if monoid.commutative else ["non-commutative"])
+        case Scan(axes=axes, inits=inits, exclusive=exclusive, reverse=reverse, last=last):
+            return [name for name, holds in {
+                "scan-exclusive": exclusive, "scan-reverse": reverse, "scan-last": last, "scan-axes": any(axes),
+                "scan-states": len(inits) > 1, "integer-scan": inits[0].dtype.is_int,
+                "boolean-scan": inits[0].dtype.kind == "bool"}.items() if holds]
+        case Tensor(ranks, _, body):
+            return (["merge"] if any(merges(ranks, below) for below in postorder(body)) else []) + (
+                ["order"] if len(ranks) > 1 else [])
+    return []
+
+
+def without_casts(nodes) -> list:
+    return [node.arg if isinstance(node, Cast) else node for node in nodes]
+
+
+def bound_by(node: Node) -> tuple[Rank, ...]:
+    match node:
+        case Reduce(_, ranks) | Tensor(ranks):
+            return ranks
+        case Scan(rank):
+            return (rank,)
+    return ()
+
+
+def merges(ranks: tuple[Rank, ...], node: Node) -> bool:
+    """Whether a node takes an axis of a tensor apart, as a merged result does."""
+    match node:
+        case Map(op, (Index(rank), divisor)):
+            return op.name == "remainder" and rank in ranks and "_" in rank.name and is_constant(divisor)
+    return False
+
+
+def accessed(node: Access, extents: dict[Rank, set[Expr]]) -> list[str]:
+    found = []
+    bare = [index.rank for index in node.indices if isinstance(index, Index)]
+    if len(set(bare)) < len(bare):
+        found.append("diagonal")
+    if node.outside is not None:
+        found.append("pad")
+    if isinstance(node.source, Tensor) and len(bare) == len(node.indices) and tuple(bare) != node.source.ranks:
+        found.append("rename")
+    for index in node.indices:
+        if isinstance(index, Const):
+            found.append("element")
+        elif any(isinstance(below, Access) for below in postorder(index)):
+            found.append("gather")
+        elif isinstance(index, Map):
+            found += affine(index, extents)
+    if isinstance(node.source, State | History) and any(isinstance(index, Map) for index in node.indices):
+        found.append("shift")
+    return found
+
+
+def affine(index: Map, extents: dict[Rank, set[Expr]]) -> list[str]:
+    """What a computed index is: a shift, a stride, a window, a split axis."""
+    match index:
+        case Map(op, (Map(times, (Index(), extent)), Index(inner))) if extent in extents.get(inner, ()):
+            if (op.name, times.name) == ("add", "multiply"):
+                return ["split"]
+        case Map(op, (Index(), Index())) if op.name == "add":
+            return ["affine-two", "affine"]
+        case Map(op, (Index(), Const())) if op.name in ("add", "subtract"):
+            return ["shift", "affine"]
+    if any(isinstance(node, Map) and node.op.name == "multiply" for node in postorder(index)):
+        return ["stride", "affine"]
+    return ["affine"]

@@ -1,0 +1,87 @@
+"""Random programs: every height of the compiler agrees with the reference, and garbage that is absent is never seen."""
+
+import re
+import types
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from einfall import api
+from einfall.front.kernel import measured
+from einfall.instruments.generate import generate, reached, with_other_garbage
+from einfall.instruments.reach import FEATURES
+from einfall.scalar.monoids import NAMED
+from einfall.scalar.ops import OPS
+from tests.differential.heights import assert_agrees_at_every_height
+
+PROGRAMS, BATCH, QUICK, REACHED_SEEDS, LEAST = 200, 20, 20, 400, 4
+BATCHES = [pytest.param(range(first, first + BATCH), id=f"seeds-{first}-{first + BATCH - 1}",
+                        marks=pytest.mark.slow if first >= QUICK else ())
+           for first in range(0, PROGRAMS, BATCH)]
+NODES = ["Access", "Cascade", "Cast", "Const", "History", "Index", "Input", "Label", "Map", "Monoid", "Part", "Rank",
+         "Reduce", "Scalar", "Scan", "Select", "Side", "Size", "State", "Tensor"]
+
+
+@pytest.mark.parametrize("seeds", BATCHES)
+def test_heights_agree(seeds):
+    for seed in seeds:
+        program = generate(seed)
+        try:
+            assert_agrees_at_every_height(program.kernel, program.arguments)
+        except Exception as failure:
+            failure.add_note(f"seed {seed}\n{program.source}")
+            raise
+
+
+def bits(results) -> list[bytes]:
+    return [np.ascontiguousarray(result.array).tobytes() for result in results]
+
+
+@pytest.mark.parametrize("seeds", BATCHES)
+def test_absent_garbage_is_never_seen(seeds):
+    poisoned = 0
+    for seed in seeds:
+        program = generate(seed)
+        if all(mask is None for mask in program.poisoned):
+            continue
+        poisoned += 1
+        for other in range(3):
+            changed = with_other_garbage(program, other)
+            _, before = measured(program.kernel, program.arguments, {}, measure="")
+            _, after = measured(program.kernel, changed, {}, measure="")
+            assert bits(before) == bits(after), f"seed {seed}\n{program.source}"
+    assert poisoned, "no program of the batch has garbage"
+
+
+def test_programs_reach_the_language():
+    """At least so often in 400 programs, which is a fifth of what 2,000 have to."""
+    found, words = Counter(), Counter()
+    for seed in range(REACHED_SEEDS):
+        program = generate(seed)
+        found += reached(program.kernel.trace(*program.arguments).cascade, program.arguments)
+        words.update(re.findall(r"\bef\.(\w+)", program.source))
+    monoids = [*NAMED, "argmax", "argmin", "times", "after", "welford",
+               "most", "compound"]
+    wanted = [*(f"op:{name}" for name in OPS), *(f"monoid:{name}" for name in monoids),
+              *(f"node:{name}" for name in NODES), *(f"feature:{name}" for name in FEATURES),
+              *(f"dtype:{name}" for name in ("bool", "i32", "i64", "f32", "f64"))]
+    table = "\n".join(f"{name:24} {found[name]}" for name in sorted({*wanted, *found}))
+    assert not [name for name in wanted if found[name] < LEAST], table
+    # the functions of the api: all but those that run a program, and other names of operators
+    spoken = {name for name, value in api.NAMES.items()
+              if isinstance(value, types.FunctionType) and value.__name__ == name} - {"reference"}
+    assert not sorted(spoken - set(words)), words
+
+
+def test_a_seed_is_a_program():
+    for seed in range(0, PROGRAMS, 7):
+        one, two = generate(seed), generate(seed)
+        assert one.source == two.source
+        assert len(one.arguments) == len(two.arguments)
+        for left, right in zip(one.arguments, two.arguments):
+            assert type(left) is type(right)
+            assert np.asarray(left).dtype == np.asarray(right).dtype
+            assert np.asarray(left).strides == np.asarray(right).strides
+            assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
+    assert len({generate(seed).source for seed in range(50)}) == 50
