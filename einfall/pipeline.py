@@ -7,7 +7,7 @@ from einfall.cascade.nodes import Cascade
 from einfall.lower.cascade_to_nest import cascade_to_nest
 from einfall.lower.nest_to_tile import nest_to_tile
 from einfall.nest.nodes import Nest
-from einfall.plan.vectors import choose_vector_loops
+from einfall.plan.vectors import choose_register_tiles, choose_vector_loops
 from einfall.runtime.launch import Step
 from einfall.target.llvm.compile import compile_module, host_features
 from einfall.target.llvm.emit import emit
@@ -37,6 +37,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
 
     cascade_to_nest  decides loops and memory; nothing before it knows order or storage
     vectors          decides which loops run in lanes; it asks for memory that lies side by side, so it needs the nest
+    tiles            lets rows share the lanes that they read; which those are, vectors decided
     nest_to_tile     splits the nest where instances are independent
     emit             spells a tile program for LLVM, the first step that knows the processor
     compile_module   is LLVM
@@ -54,6 +55,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     nest = timed("cascade_to_nest", cascade_to_nest, cascade)
     if lanes > 1:
         nest = timed("vectors", choose_vector_loops, nest, lambda name, axis: (name, axis) in units)
+        nest = timed("tiles", choose_register_tiles, nest)
     tiles = timed("nest_to_tile", nest_to_tile, nest)
     steps = []
     for program in tiles:

@@ -1,11 +1,17 @@
 """Schedule primitives: nest to nest, the same values in another order. Each has a twin that says whether it may."""
 
-from einfall.base.node import postorder
+from collections.abc import Callable
+
+from einfall.base.node import Node, postorder, rewrite
 from einfall.base.refusal import Refusal
 from einfall.nest.nodes import Nest
-from einfall.scalar.memory import Loop, Statement, Store, Workspace
+from einfall.scalar.dtypes import I64
+from einfall.scalar.memory import Loop, Statement, Store, Value, Variable, Workspace
+from einfall.scalar.monoids import product
+from einfall.scalar.nodes import Const, Expr, Map
+from einfall.scalar.ops import OPS
 
-__all__ = ["legal_vectorise", "loops", "vectorise"]
+__all__ = ["legal_unroll_and_jam", "legal_vectorise", "loops", "unroll_and_jam", "vectorise"]
 
 
 def loops(nest: Nest) -> dict[str, Loop]:
@@ -49,11 +55,104 @@ def vectorise(nest: Nest, name: str) -> Nest:
     if refusal is not None:
         raise ValueError(refusal.reason)
 
-    def changed(statement: Statement) -> Statement:
-        if not isinstance(statement, Loop):
-            return statement
-        kind = "vector" if statement is chosen else statement.kind
-        return Loop(statement.variable, statement.extent, kind, statement.monoid, statement.carried,
-                    tuple(map(changed, statement.body)))
+    return replaced(nest, chosen, lambda loop: (Loop(loop.variable, loop.extent, "vector", loop.monoid, loop.carried,
+                                                     loop.body),))
 
-    return Nest(nest.name, nest.inputs, nest.outputs, tuple(map(changed, nest.body)))
+
+def replaced(nest: Nest, chosen: Loop, change: Callable[[Loop], tuple[Statement, ...]]) -> Nest:
+    """The nest with one loop replaced by other statements."""
+
+    def block(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        made: list[Statement] = []
+        for statement in statements:
+            if statement is chosen:
+                made += change(statement)
+            elif isinstance(statement, Loop):
+                made.append(Loop(statement.variable, statement.extent, statement.kind, statement.monoid,
+                                 statement.carried, block(statement.body)))
+            else:
+                made.append(statement)
+        return tuple(made)
+
+    return Nest(nest.name, nest.inputs, nest.outputs, block(nest.body))
+
+
+def legal_unroll_and_jam(loop: Loop) -> Refusal | None:
+    """Whether several iterations of a loop may run through its inner loops together."""
+    if loop.kind != "parallel":
+        return Refusal(f"the iterations of loop {loop.variable.name} are not independent")
+    for node in postorder(*loop.body):
+        if isinstance(node, Workspace):
+            return Refusal(f"loop {loop.variable.name} has a workspace, {node.buffer.name}, of its own")
+    return None
+
+
+def unroll_and_jam(nest: Nest, name: str, by: int) -> Nest:
+    """The nest in which `by` iterations of a loop go through its inner loops together, and the rest one by one.
+
+    for i in parallel(n):                    for i in parallel(n // 2):
+        for k in sequential(m, a=0.0):           for k in sequential(m, a_0=0.0, a_1=0.0):
+            fold(sum, a=x[i, k])       ->            fold(sum_x2, a_0=x[2 * i, k], a_1=x[2 * i + 1, k])
+        out[i] = a                               out[2 * i] = a_0
+                                                 out[2 * i + 1] = a_1
+
+    Raises: ValueError with the reason of `legal_unroll_and_jam`.
+    """
+    chosen = loops(nest)[name]
+    refusal = legal_unroll_and_jam(chosen)
+    if refusal is not None:
+        raise ValueError(refusal.reason)
+    step = Const(by, I64)
+    groups = Map(OPS["floor_divide"], (chosen.extent, step))
+    begin = Map(OPS["multiply"], (groups, step))
+    rest = Map(OPS["subtract"], (chosen.extent, begin))
+    first = Map(OPS["multiply"], (chosen.variable, step))
+    places = [first, *(Map(OPS["add"], (first, Const(place, I64))) for place in range(1, by))]
+    taken = {node.name for node in postorder(nest) if hasattr(node, "name")}
+    copies = [_copied(chosen, place, f"_{number}", taken, is_apart=False) for number, place in enumerate(places)]
+    left = Variable(_fresh(f"{name}_rest", taken))
+    tail = _copied(chosen, Map(OPS["add"], (begin, left)), "_rest", taken, is_apart=True)
+    return replaced(nest, chosen, lambda loop: (
+        Loop(loop.variable, groups, "parallel", None, (), _jammed(copies)),
+        Loop(left, rest, "parallel", None, (), tail)))
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    """A name that is not taken yet; now it is."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+def _copied(loop: Loop, index: Expr, suffix: str, taken: set[str], *, is_apart: bool) -> tuple[Statement, ...]:
+    """The body at an index, with carried values of its own; `is_apart` gives its loops names of their own too."""
+    names: dict[Node, Node] = {}
+    inner = {node.variable for node in postorder(*loop.body) if isinstance(node, Loop)}
+    own = {item.value for node in postorder(*loop.body) if isinstance(node, Loop) for item in node.carried}
+
+    def rule(node):
+        if node is loop.variable:
+            return index
+        if node not in names and (node in own or (is_apart and node in inner)):
+            name = _fresh(node.name + suffix, taken)
+            names[node] = Value(name, node.type) if node in own else Variable(name)
+        return names.get(node)
+
+    memo: dict[Node, Node] = {}
+    return tuple(rewrite(statement, rule, memo) for statement in loop.body)
+
+
+def _jammed(copies: list[tuple[Statement, ...]]) -> tuple[Statement, ...]:
+    """The statements of the copies side by side: loops run once for all, stores follow each other."""
+    made: list[Statement] = []
+    for alike in zip(*copies):
+        first = alike[0]
+        if not isinstance(first, Loop):
+            made += alike
+            continue
+        monoid = None if first.monoid is None else product(tuple(item.monoid for item in alike))
+        carried = tuple(item for loop in alike for item in loop.carried)
+        body = _jammed([item.body for item in alike])
+        made.append(Loop(first.variable, first.extent, first.kind, monoid, carried, body))
+    return tuple(made)

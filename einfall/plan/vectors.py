@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 from einfall.base.node import postorder
 from einfall.nest.nodes import Nest
-from einfall.nest.schedule import legal_vectorise, vectorise
+from einfall.nest.schedule import legal_unroll_and_jam, legal_vectorise, loops, unroll_and_jam, vectorise
 from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable
 from einfall.scalar.nodes import Expr, Map
 
-__all__ = ["choose_vector_loops"]
+__all__ = ["choose_register_tiles", "choose_vector_loops"]
 
 TYPICAL = 64.0
 LANES = 16.0
+ROWS = 4  # iterations that share the loads of a reduction
 STARTING = 8.0  # operations to begin a vector loop, and to bring its lanes together
 
 
@@ -45,6 +46,27 @@ def choose_vector_loops(nest: Nest, is_unit: Callable[[str, int], bool]) -> Nest
     for name in chosen:
         nest = vectorise(nest, name)
     return nest
+
+
+def choose_register_tiles(nest: Nest) -> Nest:
+    """The nest in which iterations that read the same lanes go through their reduction together.
+
+    A parallel loop is unrolled and jammed where a vector loop directly inside it loads lanes that do not depend on it:
+    each such load then serves `ROWS` iterations.
+    """
+    for name, loop in loops(nest).items():
+        inner = loop.body[0] if len(loop.body) >= 1 and isinstance(loop.body[0], Loop) else None
+        if inner is None or inner.kind != "vector" or legal_unroll_and_jam(loop) is not None:
+            continue
+        if any(isinstance(node, Load) and inner.variable in node.free and loop.variable not in node.free
+               for node in postorder(*inner.body, *inner.carried)) and _reduces(inner):
+            nest = unroll_and_jam(nest, name, ROWS)
+    return nest
+
+
+def _reduces(loop: Loop) -> bool:
+    """Whether a loop brings elements together, itself or in a loop inside."""
+    return any(isinstance(node, Loop) and node.carried for node in postorder(loop))
 
 
 def cost(statement: Statement, lane: Variable | None, is_unit: Callable[[str, int], bool]) -> float:

@@ -8,7 +8,8 @@ from einfall.scalar.dtypes import I64, DType
 from einfall.scalar.nodes import Const, Expr, Leaf, Map, Select, const
 from einfall.scalar.ops import OPS
 
-__all__ = ["NAMED", "Monoid", "Side", "arg_extremum", "combined", "is_named", "named"]
+__all__ = ["NAMED", "Monoid", "Side", "arg_extremum", "combined", "is_named", "named",
+           "product"]
 
 NOTHING = I64.highest  # the index that no element has: the identity of argmax
 
@@ -75,6 +76,19 @@ def named(name: str, dtype: DType) -> Monoid:
         raise TypeError(f"{name} of {dtype}")
     sides = (Side(False, 0, dtype), Side(True, 0, dtype))
     return Monoid(name, (const(identity(dtype), dtype),), (Map(OPS[op], sides),), True)
+
+
+def product(monoids: tuple[Monoid, ...]) -> Monoid:
+    """Several monoids side by side: an element has the components of each, one after the other."""
+    identity, combine = [], []
+    for monoid in monoids:
+        offset = len(identity)
+        sides = [tuple(Side(right, offset + place, dtype) for place, dtype in enumerate(monoid.dtypes))
+                 for right in (False, True)]
+        identity += monoid.identity
+        combine += combined(monoid, *sides)
+    name = "_".join(dict.fromkeys(monoid.name for monoid in monoids))
+    return Monoid(f"{name}_x{len(monoids)}", tuple(identity), tuple(combine), all(item.commutative for item in monoids))
 
 
 def is_named(monoid: Monoid) -> bool:

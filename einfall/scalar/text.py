@@ -9,7 +9,7 @@ import math
 
 from einfall.base.node import Node
 from einfall.scalar.dtypes import BOOL, DTYPES, I64, DType
-from einfall.scalar.monoids import NAMED, Monoid, Side, arg_extremum, is_named, named
+from einfall.scalar.monoids import NAMED, Monoid, Side, arg_extremum, is_named, named, product
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
 from einfall.scalar.ops import OPS
 
@@ -31,6 +31,15 @@ def literal_text(node: Const) -> str:
     if node.dtype.is_float and not math.isfinite(node.value):
         return "nan" if math.isnan(node.value) else "inf" if node.value > 0 else "-inf"
     return repr(node.value)
+
+
+def _alike(name: str, dtype: DType) -> Monoid | None:
+    """What sum_x4 stands for: four sums side by side; None for other names."""
+    one, _, count = name.rpartition("_x")
+    if not count.isdigit() or not (one in NAMED or one in ("argmax", "argmin")):
+        return None
+    monoid = named(one, dtype) if one in NAMED else arg_extremum(one, dtype)
+    return product((monoid,) * int(count))
 
 
 def monoid_word(name: str) -> str:
@@ -70,6 +79,8 @@ class Printer:
         """The name of a monoid of the table, or what it does."""
         if is_named(monoid) or monoid is arg_extremum(monoid.name, monoid.dtypes[0]):
             return monoid_word(monoid.name)
+        if _alike(monoid.name, monoid.dtypes[0]) is monoid:
+            return monoid.name
         parts = ", ".join([*map(self.number, monoid.identity), *map(self.form, monoid.combine)])
         return f"monoid({parts}, commutative={monoid.commutative}, name={monoid.name!r})"
 
@@ -105,6 +116,9 @@ class Parser:
         match tree:
             case ast.Name(name):
                 name = name.removesuffix("_")
+                several = _alike(name, dtype)
+                if several is not None:
+                    return several
                 return named(name, dtype) if name in NAMED else arg_extremum(name, dtype)
             case ast.Call(ast.Name("monoid"), args, options):
                 count = len(args) // 2

@@ -37,21 +37,31 @@ def normal(*shape, dtype=np.float32):
     return np.random.default_rng(0).standard_normal(shape).astype(dtype)
 
 
-def test_a_matrix_product_is_three_loops():
+def test_a_matrix_product_is_three_loops_with_four_rows_at_a_time():
     assert product.lower(normal(2, 3), normal(3, 4)).schedule == """\
 def product(A: f32[2], B: f32[2]):
     out = output(f32, A.shape[0], B.shape[1])
-    for i in parallel(A.shape[0]):
+    for i in parallel(A.shape[0] // 4):
         for j in vector(B.shape[1]):
-            for k in sequential(A.shape[1], a=f32(0.0)):
-                fold(sum, a=A[i, k] * B[k, j])
-            out[i, j] = a
+            for k in sequential(A.shape[1], a_0=f32(0.0), a_1=f32(0.0), a_2=f32(0.0), a_3=f32(0.0)):
+                v1 = i * 4
+                fold(sum_x4, a_0=A[v1, k] * B[k, j], a_1=A[v1 + 1, k] * B[k, j], a_2=A[v1 + 2, k] * B[k, j], \
+a_3=A[v1 + 3, k] * B[k, j])
+            out[i * 4, j] = a_0
+            out[i * 4 + 1, j] = a_1
+            out[i * 4 + 2, j] = a_2
+            out[i * 4 + 3, j] = a_3
+    for i_rest in parallel(A.shape[0] - A.shape[0] // 4 * 4):
+        for j_rest in vector(B.shape[1]):
+            for k_rest in sequential(A.shape[1], a_rest=f32(0.0)):
+                fold(sum, a_rest=A[A.shape[0] // 4 * 4 + i_rest, k_rest] * B[k_rest, j_rest])
+            out[A.shape[0] // 4 * 4 + i_rest, j_rest] = a_rest
 """
 
 
 def test_the_lanes_are_where_memory_lies_side_by_side():
     schedule = product.lower(normal(2, 3), normal(4, 3).T).schedule
-    assert "for j in parallel" in schedule and "for k in vector" in schedule
+    assert "for j in parallel" in schedule and "for k in vector" in schedule and "for j in vector" not in schedule
 
 
 def test_softmax_keeps_a_row_and_runs_three_sweeps():
@@ -131,7 +141,7 @@ def test_every_height_has_a_text():
     assert lowered.cascade.startswith("def attention(Q: f32[4]")
     assert "b, h, q = grid(Q.shape[0], Q.shape[1], Q.shape[2])" in lowered.tiles
     assert "define void @einfall.attention" in lowered.source
-    assert set(lowered.times) == {"cascade_to_nest", "vectors", "nest_to_tile", "emit", "llvm"}
+    assert set(lowered.times) == {"cascade_to_nest", "vectors", "tiles", "nest_to_tile", "emit", "llvm"}
 
 
 def test_a_poisoned_workspace_is_never_read():

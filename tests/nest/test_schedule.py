@@ -1,8 +1,10 @@
 """Schedule primitives: what they make of a nest, and when they refuse."""
 
+import numpy as np
 import pytest
 
-from einfall.nest.schedule import legal_vectorise, loops, vectorise
+from einfall.nest.run import run
+from einfall.nest.schedule import legal_unroll_and_jam, legal_vectorise, loops, unroll_and_jam, vectorise
 from einfall.nest.text import parse, text
 
 ROWS = parse("""\
@@ -54,3 +56,45 @@ def f(A: f32[2]):
 """), "j")
     assert legal_vectorise(loops(nest)["j"]).reason == "loop j is a vector loop already"
     assert legal_vectorise(loops(nest)["i"]).reason == "loop i holds a vector loop"
+
+
+SUMS = """\
+def sums(x: f32[2]):
+    out = output(f32, x.shape[0])
+    for i in parallel(x.shape[0]):
+        for k in sequential(x.shape[1], a=f32(0.0)):
+            fold(sum, a=x[i, k])
+        out[i] = a
+"""
+
+
+def test_unroll_and_jam_runs_rows_through_one_loop():
+    nest = unroll_and_jam(parse(SUMS), "i", 2)
+    assert text(nest) == """\
+def sums(x: f32[2]):
+    out = output(f32, x.shape[0])
+    for i in parallel(x.shape[0] // 2):
+        for k in sequential(x.shape[1], a_0=f32(0.0), a_1=f32(0.0)):
+            v1 = i * 2
+            fold(sum_x2, a_0=x[v1, k], a_1=x[v1 + 1, k])
+        out[i * 2] = a_0
+        out[i * 2 + 1] = a_1
+    for i_rest in parallel(x.shape[0] - x.shape[0] // 2 * 2):
+        for k_rest in sequential(x.shape[1], a_rest=f32(0.0)):
+            fold(sum, a_rest=x[x.shape[0] // 2 * 2 + i_rest, k_rest])
+        out[x.shape[0] // 2 * 2 + i_rest] = a_rest
+"""
+    assert parse(text(nest)) is nest
+
+
+@pytest.mark.parametrize("rows", range(6))
+def test_unroll_and_jam_keeps_the_values(rows):
+    x = np.random.default_rng(rows).standard_normal((rows, 3))
+    (before,), (after,) = (run(nest, {"x": x}, {}) for nest in (parse(SUMS), unroll_and_jam(parse(SUMS), "i", 3)))
+    assert np.array_equal(before, after)
+
+
+def test_unroll_and_jam_refuses_with_a_reason():
+    assert legal_unroll_and_jam(loops(ROWS)["t"]).reason == "the iterations of loop t are not independent"
+    with pytest.raises(ValueError, match="loop i has a workspace, w, of its own"):
+        unroll_and_jam(ROWS, "i", 2)
