@@ -28,6 +28,7 @@ from einfall.tile.text import text as tile_text
 __all__ = ["Kernel", "Program", "kernel", "reference"]
 
 RECURSION = 100_000
+REMEMBERED = 1000  # sizes for which a kernel remembers that they fit
 
 
 class Program(NamedTuple):
@@ -73,6 +74,7 @@ class Kernel:
         self.signature = parameters(function)
         self.programs: dict[tuple, list[Program]] = {}
         self.machines: dict[tuple, Machine] = {}
+        self.ready: dict[tuple, Ready] = {}
         functools.update_wrapper(self, function)
 
     def __reduce__(self):
@@ -85,18 +87,31 @@ class Kernel:
         if is_tracing():
             return inlined(self, args, options)
         arguments = collect(self.signature, self.__name__, args, options)
-        program = self.program(arguments)
-        with deep_recursion():
-            self.check_accesses(program, arguments)
-            results = self.compiled(program.cascade, arguments).run(arguments)
-        return _rebuilt(program.structure, [as_given(result, arguments) for result in results])
+        ready = self.prepared(arguments)
+        if ready.finder is not None:
+            check_accesses(ready, arguments)
+        results = ready.machine.run(arguments)
+        return _rebuilt(ready.program.structure, [as_given(result, arguments) for result in results])
 
     def lower(self, *args, **options) -> "Lowered":
         """The program for arguments like these at every height."""
-        arguments = collect(self.signature, self.__name__, args, options)
-        program = self.program(arguments)
-        with deep_recursion():
-            return self.compiled(program.cascade, arguments).lowered(program)
+        ready = self.prepared(collect(self.signature, self.__name__, args, options))
+        return ready.machine.lowered(ready.program)
+
+    def prepared(self, arguments: Arguments) -> "Ready":
+        """What a call with these types, sizes and strides needs, checked and compiled the first time."""
+        key = arguments.key, tuple(arguments.sizes.values()), arguments.units
+        found = self.ready.get(key)
+        if found is None:
+            with deep_recursion():
+                program = self.program(arguments)
+                inside = accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, arguments.sizes))
+                finder = None if inside else self.compiled(fault_finder(program.cascade), arguments)
+                found = Ready(program, self.compiled(program.cascade, arguments), finder)
+            if len(self.ready) >= REMEMBERED:
+                self.ready.clear()
+            self.ready[key] = found
+        return found
 
     def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
@@ -104,19 +119,6 @@ class Kernel:
         if key not in self.machines:
             self.machines[key] = Machine(compile_cascade(*key))
         return self.machines[key]
-
-    def check_accesses(self, program: Program, arguments: Arguments) -> None:
-        """Raises BoundsError or ShapeError where a result depends on an element outside its array."""
-        sizes = arguments.sizes
-        if accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, sizes)):
-            return
-        finder = fault_finder(program.cascade)
-        for tensor, position in zip(program.cascade.outputs, self.compiled(finder, arguments).run(arguments)):
-            if position != NOWHERE:
-                shape = tuple(evaluate(extent, sizes) for extent in tensor.extents)
-                at = dict(zip(tensor.ranks, ([place] for place in np.unravel_index(int(position), shape))))
-                evaluated(program, arguments, at, outputs=(tensor,))
-                raise AssertionError(f"a fault at {at} that the reference does not find")
 
     def trace(self, *args, **options) -> Program:
         """The program for arguments like these; print it."""
@@ -144,6 +146,24 @@ def deep_recursion():
         yield
     finally:
         sys.setrecursionlimit(limit)
+
+
+class Ready(NamedTuple):
+    """A program, its machine code, and the code that finds faults if the sizes do not rule them out."""
+
+    program: Program
+    machine: "Machine"
+    finder: "Machine | None"
+
+
+def check_accesses(ready: Ready, arguments: Arguments) -> None:
+    """Raises BoundsError or ShapeError where a result depends on an element outside its array."""
+    for tensor, position in zip(ready.program.cascade.outputs, ready.finder.run(arguments)):
+        if position != NOWHERE:
+            shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
+            at = dict(zip(tensor.ranks, ([place] for place in np.unravel_index(int(position), shape))))
+            evaluated(ready.program, arguments, at, outputs=(tensor,))
+            raise AssertionError(f"a fault at {at} that the reference does not find")
 
 
 class Lowered(NamedTuple):

@@ -1,10 +1,13 @@
 """A call of compiled programs: memory for results and workspaces, arguments as words, the instances run."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from einfall.plan.work import operations
+from einfall.runtime.threads import in_parallel
 from einfall.scalar.memory import Buffer, Number
 from einfall.scalar.nodes import Expr
 from einfall.scalar.run import evaluate
@@ -38,13 +41,15 @@ def launch(steps: tuple[Step, ...], outputs: tuple[Buffer, ...], inputs: Mapping
         for buffer in program.outputs:
             if buffer.name not in memory:
                 memory[buffer.name] = made(buffer)
-        instances = 1
-        for axis in program.grid:
-            instances *= size(axis.extent)
-        if instances:
-            scratch = {buffer.name: made(buffer) for buffer in code.layout.scratch}
+        instances = math.prod(size(axis.extent) for axis in program.grid)
+
+        def run(begin: int, end: int, program: Program = program, code: MachineCode = code) -> None:
+            scratch = {buffer.name: made(buffer) for buffer in code.layout.scratch}  # each thread has its own
             words = _words(program, code, memory, scratch, numbers)
-            code.call(words.ctypes.data, 0, instances)
+            code.call(words.ctypes.data, begin, end)
+
+        if instances:
+            in_parallel(run, instances, operations(program, size))
     return [memory[buffer.name] for buffer in outputs]
 
 

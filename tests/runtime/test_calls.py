@@ -1,0 +1,115 @@
+"""Threads, forks, many calls: the same bits, and nothing lost."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import einfall as ef
+from einfall.runtime.threads import BREAK_EVEN
+from tests.differential.heights import assert_agrees_at_every_height
+from tests.lower.test_line import attention, normal, product, softmax
+
+i, j = ef.ranks("i j")
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+def test_any_number_of_threads_gives_the_same_bits(threads, monkeypatch):
+    monkeypatch.setenv("EINFALL_THREADS", "1")
+    A = normal(230, 77)
+    assert A.size * 77 > BREAK_EVEN
+    alone = [product(A, A.T.copy()), softmax(A)]
+    monkeypatch.setenv("EINFALL_THREADS", threads)
+    for _ in range(5):
+        assert np.array_equal(product(A, A.T.copy()), alone[0])
+        assert np.array_equal(softmax(A), alone[1])
+
+
+def test_calls_from_several_python_threads():
+    A, results = normal(60, 50), {}
+
+    def call(name):
+        @ef.kernel
+        def f(A, B):
+            return ef.sum(A[i, j] * B[i, j], over=j)[i]
+
+        results[name] = [f(A, A * name) for _ in range(3)]
+
+    workers = [threading.Thread(target=call, args=(name,)) for name in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for name, found in results.items():
+        assert np.array_equal(found[0], found[2])
+        assert np.array_equal(np.isfinite(found[0]), np.ones(60, bool)) and len(found) == 3 and name in range(6)
+
+
+SCRIPT = """
+import os, numpy as np, einfall as ef
+i, j, k = ef.ranks("i j k")
+@ef.kernel
+def product(A, B):
+    return ef.sum(A[i, k] * B[k, j], over=k)[i, j]
+A = np.random.default_rng(0).standard_normal((120, 120), dtype=np.float32)
+before = product(A, A)
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(product(A, A), before) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert np.array_equal(product(A, A), before)
+"""
+
+
+def test_a_fork_after_use_and_a_clean_exit():
+    for _ in range(3):
+        environment = {**os.environ, "EINFALL_THREADS": "2"}
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], env=environment, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.slow
+def test_compilations_are_forgotten():
+    def resident_bytes() -> int:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def compile_one(number: int) -> None:
+        @ef.kernel
+        def f(A):
+            return (A[i] * float(number))[i]
+
+        assert f(np.ones(3))[0] == number
+
+    for number in range(60):
+        compile_one(number)
+    gc.collect()
+    before = resident_bytes()
+    for number in range(60, 260):
+        compile_one(number)
+    gc.collect()
+    assert resident_bytes() - before < 20e6
+
+
+def test_arguments_are_not_changed_and_results_do_not_alias():
+    A = normal(5, 5)
+    kept = A.copy()
+
+    @ef.kernel
+    def f(A):
+        return A[i, j][i, j], A[i, j][j, i]
+
+    same, turned = f(A)
+    same[:] = 0
+    turned[:] = 0
+    assert np.array_equal(A, kept)
+
+
+def test_read_only_inputs():
+    Q = normal(3, 1, 1, 4, 3)
+    Q.setflags(write=False)
+    assert_agrees_at_every_height(attention, tuple(Q))
