@@ -4,12 +4,13 @@ VENV ?= .venv
 SEEDS ?= 0 2000
 RUN := $(VENV)/bin/python
 
-.PHONY: quick test fuzz lint environment clean help
+.PHONY: quick test fuzz bench lint environment clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make test         all tests, in an environment made on first use (.venv)"
 	@echo "make quick        lint and the tests that guard every commit"
+	@echo "make bench        ratios to the libraries that people would otherwise call: bench/RESULTS.md"
 	@echo "make fuzz         2,000 random programs at every height (SEEDS='0 2000')"
 
 environment: $(VENV)/ready
@@ -20,13 +21,17 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 lint: environment
-	$(VENV)/bin/ruff check einfall tests
+	$(VENV)/bin/ruff check einfall tests bench
 
 quick: lint
 	$(RUN) -m pytest -n 2 -m "not slow" tests
 
 test: lint
 	$(RUN) -m pytest -n 2 tests
+
+bench: environment
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'torch>=2.4'
+	$(RUN) -m bench.run
 
 fuzz: environment
 	$(RUN) -m tests.differential.fuzz $(SEEDS)

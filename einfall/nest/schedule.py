@@ -11,7 +11,8 @@ from einfall.scalar.monoids import product
 from einfall.scalar.nodes import Const, Expr, Map
 from einfall.scalar.ops import OPS
 
-__all__ = ["legal_unroll_and_jam", "legal_vectorise", "loops", "unroll_and_jam", "vectorise"]
+__all__ = ["legal_split_outside", "legal_unroll_and_jam", "legal_vectorise", "loops", "split_outside", "unroll_and_jam",
+           "vectorise"]
 
 
 def loops(nest: Nest) -> dict[str, Loop]:
@@ -75,6 +76,54 @@ def replaced(nest: Nest, chosen: Loop, change: Callable[[Loop], tuple[Statement,
         return tuple(made)
 
     return Nest(nest.name, nest.inputs, nest.outputs, block(nest.body))
+
+
+def legal_split_outside(loop: Loop) -> Refusal | None:
+    """Whether the loop directly inside may be cut into panels that are gone through outside this one."""
+    if loop.kind != "parallel":
+        return Refusal(f"the iterations of loop {loop.variable.name} are not independent")
+    inner = loop.body[0] if len(loop.body) == 1 else None
+    if not isinstance(inner, Loop) or inner.kind == "sequential" or inner.carried:
+        return Refusal(f"loop {loop.variable.name} does not hold one loop of independent iterations")
+    return None
+
+
+def split_outside(nest: Nest, name: str, by: int) -> Nest:
+    """The nest in which the inner of two loops runs in panels of `by` indices, and the panels are outermost.
+
+    for i in parallel(n):                for j_panel in parallel(m // 64):
+        for j in vector(m):                  for i in parallel(n):
+            out[i, j] = x[j]       ->            for j in vector(64):
+                                                     out[i, j_panel * 64 + j] = x[j_panel * 64 + j]
+                                         for i_rest in parallel(n):
+                                             for j_rest in vector(m - m // 64 * 64):
+                                                 ...
+
+    Raises: ValueError with the reason of `legal_split_outside`.
+    """
+    outer = loops(nest)[name]
+    refusal = legal_split_outside(outer)
+    if refusal is not None:
+        raise ValueError(refusal.reason)
+    inner, step = outer.body[0], Const(by, I64)
+    taken = {node.name for node in postorder(nest) if hasattr(node, "name")}
+    panels = Map(OPS["floor_divide"], (inner.extent, step))
+    begin = Map(OPS["multiply"], (panels, step))
+    panel = Variable(_fresh(f"{inner.variable.name}_panel", taken))
+    place = Map(OPS["add"], (Map(OPS["multiply"], (panel, step)), inner.variable))
+    memo: dict[Node, Node] = {}
+    body = tuple(rewrite(item, lambda node: place if node is inner.variable else None, memo) for item in inner.body)
+    whole = Loop(panel, panels, "parallel", None, (), (
+        Loop(outer.variable, outer.extent, outer.kind, None, (), (
+            Loop(inner.variable, step, inner.kind, None, (), body),)),))
+    row = Variable(_fresh(f"{name}_rest", taken))
+    left = Variable(_fresh(f"{inner.variable.name}_rest", taken))
+    tail = _copied(inner, Map(OPS["add"], (begin, left)), "_rest", taken, is_apart=True)
+    memo = {}
+    tail = tuple(rewrite(item, lambda node: row if node is outer.variable else None, memo) for item in tail)
+    rest = Map(OPS["subtract"], (inner.extent, begin))
+    return replaced(nest, outer, lambda loop: (
+        whole, Loop(row, outer.extent, outer.kind, None, (), (Loop(left, rest, inner.kind, None, (), tail),))))
 
 
 def legal_unroll_and_jam(loop: Loop) -> Refusal | None:

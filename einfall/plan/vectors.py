@@ -8,7 +8,15 @@ from collections.abc import Callable
 
 from einfall.base.node import postorder
 from einfall.nest.nodes import Nest
-from einfall.nest.schedule import legal_unroll_and_jam, legal_vectorise, loops, unroll_and_jam, vectorise
+from einfall.nest.schedule import (
+    legal_split_outside,
+    legal_unroll_and_jam,
+    legal_vectorise,
+    loops,
+    split_outside,
+    unroll_and_jam,
+    vectorise,
+)
 from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable
 from einfall.scalar.nodes import Expr, Map
 
@@ -16,7 +24,8 @@ __all__ = ["choose_register_tiles", "choose_vector_loops"]
 
 TYPICAL = 64.0
 LANES = 16.0
-ROWS = 4  # iterations that share the loads of a reduction
+ROWS = 6  # iterations that share the loads of a reduction: with four registers a row, 24 of 32 hold results
+PANEL = 64  # lanes of a panel: four registers of f32
 STARTING = 8.0  # operations to begin a vector loop, and to bring its lanes together
 
 
@@ -52,16 +61,24 @@ def choose_register_tiles(nest: Nest) -> Nest:
     """The nest in which iterations that read the same lanes go through their reduction together.
 
     A parallel loop is unrolled and jammed where a vector loop directly inside it loads lanes that do not depend on it:
-    each such load then serves `ROWS` iterations.
+    each such load then serves `ROWS` iterations. If the vector loop is all there is inside, panels of its lanes come
+    outermost, so that what the rows share stays in the cache from one group of rows to the next.
     """
     for name, loop in loops(nest).items():
-        inner = loop.body[0] if len(loop.body) >= 1 and isinstance(loop.body[0], Loop) else None
-        if inner is None or inner.kind != "vector" or legal_unroll_and_jam(loop) is not None:
-            continue
-        if any(isinstance(node, Load) and inner.variable in node.free and loop.variable not in node.free
-               for node in postorder(*inner.body, *inner.carried)) and _reduces(inner):
+        if _rows_share_lanes(loop) and legal_split_outside(loop) is None:
+            nest = split_outside(nest, name, PANEL)
+    for name, loop in loops(nest).items():
+        if _rows_share_lanes(loop) and legal_unroll_and_jam(loop) is None:
             nest = unroll_and_jam(nest, name, ROWS)
     return nest
+
+
+def _rows_share_lanes(loop: Loop) -> bool:
+    """Whether a vector loop directly inside reduces over lanes that do not depend on this loop."""
+    inner = loop.body[0] if loop.body and isinstance(loop.body[0], Loop) else None
+    return inner is not None and inner.kind == "vector" and _reduces(inner) and any(
+        isinstance(node, Load) and inner.variable in node.free and loop.variable not in node.free
+        for node in postorder(*inner.body, *inner.carried))
 
 
 def _reduces(loop: Loop) -> bool:

@@ -31,12 +31,14 @@ class StatementPrinter(Printer):
     def __init__(self):
         self.aliases: dict[Node, str] = {}
         self.count = 0
+        self.inputs: set[Node] = set()
 
     def form(self, node: Node, outer: int = 0) -> str:
         return self.aliases.get(node) or super().form(node, outer)
 
     def head(self, name: str, inputs) -> str:
         """The first line of a program: its name and what arrives."""
+        self.inputs.update(inputs)
         items = ", ".join(f"{item.name}: {item.type}" + (f"[{len(item.extents)}]" if isinstance(item, Buffer) else "")
                           for item in inputs)
         return f"def {name}({items}):"
@@ -79,10 +81,11 @@ class StatementPrinter(Printer):
                 roots = tuple(item.update for item in statement)
             case _:
                 return
-        uses = Counter(child for node in postorder(*roots) for child in children(node))
+        uses = Counter(roots) + Counter(child for node in postorder(*roots) for child in children(node))
         self.aliases = dict(self.aliases)
         for node in postorder(*roots):
-            if isinstance(node, Map | Select | Cast) and uses[node] > 1 and node not in self.aliases:
+            is_input = isinstance(node, Load) and node.buffer in self.inputs  # others change between statements
+            if (is_input or isinstance(node, Map | Select | Cast)) and uses[node] > 1 and node not in self.aliases:
                 line = f"{indent}v{{}} = {self.form(node)}"
                 self.count += 1
                 self.aliases[node] = f"v{self.count}"

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from einfall.nest.run import run
-from einfall.nest.schedule import legal_unroll_and_jam, legal_vectorise, loops, unroll_and_jam, vectorise
+from einfall.nest.schedule import (
+    legal_split_outside,
+    legal_unroll_and_jam,
+    legal_vectorise,
+    loops,
+    split_outside,
+    unroll_and_jam,
+    vectorise,
+)
 from einfall.nest.text import parse, text
 
 ROWS = parse("""\
@@ -98,3 +106,39 @@ def test_unroll_and_jam_refuses_with_a_reason():
     assert legal_unroll_and_jam(loops(ROWS)["t"]).reason == "the iterations of loop t are not independent"
     with pytest.raises(ValueError, match="loop i has a workspace, w, of its own"):
         unroll_and_jam(ROWS, "i", 2)
+
+
+OUTER = """\
+def outer(x: f32[1], y: f32[1]):
+    out = output(f32, x.shape[0], y.shape[0])
+    for i in parallel(x.shape[0]):
+        for j in vector(y.shape[0]):
+            out[i, j] = x[i] * y[j]
+"""
+
+
+def test_split_outside_goes_through_panels():
+    nest = split_outside(parse(OUTER), "i", 4)
+    assert text(nest) == """\
+def outer(x: f32[1], y: f32[1]):
+    out = output(f32, x.shape[0], y.shape[0])
+    for j_panel in parallel(y.shape[0] // 4):
+        for i in parallel(x.shape[0]):
+            for j in vector(4):
+                v1 = j_panel * 4 + j
+                out[i, v1] = x[i] * y[v1]
+    for i_rest in parallel(x.shape[0]):
+        for j_rest in vector(y.shape[0] - y.shape[0] // 4 * 4):
+            v2 = y.shape[0] // 4 * 4 + j_rest
+            out[i_rest, v2] = x[i_rest] * y[v2]
+"""
+    assert parse(text(nest)) is nest
+    for columns in range(10):
+        x, y = np.arange(3.0), np.arange(float(columns))
+        assert np.array_equal(run(nest, {"x": x, "y": y}, {})[0], np.outer(x, y))
+
+
+def test_split_outside_refuses_with_a_reason():
+    assert legal_split_outside(loops(ROWS)["t"]).reason == "the iterations of loop t are not independent"
+    with pytest.raises(ValueError, match="loop i does not hold one loop of independent iterations"):
+        split_outside(ROWS, "i", 4)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from einfall.base.node import Node, children, postorder
+from einfall.scalar.dtypes import DType
 from einfall.scalar.memory import Buffer, Carried, Load, Loop, Number, Size, Store, Value, Variable, Workspace
 from einfall.scalar.monoids import Monoid, Side
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.target.llvm import access
 from einfall.target.llvm.builder import Builder, splat, vector_type
-from einfall.target.llvm.operators import Operators, llvm_type
+from einfall.target.llvm.operators import LIBRARY, Operators, llvm_type
 from einfall.target.llvm.values import Lane, Register
 from einfall.tile.nodes import Program
 
@@ -241,6 +242,9 @@ class Emission:
         partial = [splat(item.value, llvm_type(item.dtype), self.lanes) for item in loop.monoid.identity] if (
             loop.monoid is not None) else []
         begin = "0"
+        wide = self.lanes * _registers_wide(loop)
+        if wide > self.lanes:
+            begin = self.wide_groups(loop, extent, wide)
         if loop.monoid is not None and not any(isinstance(item, Loop) for item in loop.body):
             begin, partial = self.unrolled(loop, full, types, partial)
         partial = self.counted(begin, full, list(zip(types, partial)),
@@ -249,6 +253,14 @@ class Emission:
         self.varying = outer
         if loop.monoid is not None:
             self.finished(loop, partial)
+
+    def wide_groups(self, loop: Loop, extent: str, wide: int) -> str:
+        """As many indices at once as fill several registers, so that a line of memory is used whole; where it ends."""
+        end = self.builder.emit(f"and i64 {extent}, {-wide}")
+        narrow, self.lanes = self.lanes, wide
+        self.counted("0", end, [], lambda index, values: self.group(loop, index, values, None), wide)
+        self.lanes = narrow
+        return end
 
     def unrolled(self, loop: Loop, full: str, types: list[str], identity: list[str]) -> tuple[str, list[str]]:
         """Several groups a step, each with partial results of its own; (where it ends, the results together)."""
@@ -400,7 +412,20 @@ class Emission:
 
 def item_bytes(buffer: Buffer) -> int:
     """The bytes of an element in memory; a boolean takes one."""
-    return max(buffer.type.bits // 8, 1)
+    return item_bytes_of(buffer.type)
+
+
+def item_bytes_of(dtype: DType) -> int:
+    """The bytes of a number in memory."""
+    return max(dtype.bits // 8, 1)
+
+
+def _registers_wide(loop: Loop) -> int:
+    """How many registers a group of a vector loop fills: several where reductions inside it stream through memory."""
+    inner = [item for node in postorder(*loop.body) if isinstance(node, Loop) for item in node.carried]
+    if loop.carried or not inner or any(isinstance(node, Map) and node.op.name in LIBRARY for node in postorder(loop)):
+        return 1
+    return max(1, 16 // max(item_bytes_of(item.value.type) for item in inner))
 
 
 def _varying(loop: Loop) -> frozenset[Node]:

@@ -1,0 +1,108 @@
+"""The floors: each program against what its user would call instead, interleaved in one process.
+
+`make bench` prints the table and writes bench/RESULTS.md. Every result is compared with the reference before it is
+timed (on drawn rows where the whole would not fit); times are medians of interleaved runs with the same threads.
+"""
+
+import os
+import pathlib
+import platform
+import statistics
+import sys
+import time
+
+THREADS = int(os.environ.get("EINFALL_THREADS", "2"))
+os.environ["EINFALL_THREADS"] = str(THREADS)
+
+import llvmlite  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.progress import track  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+import einfall as ef  # noqa: E402
+from einfall.front.kernel import measured  # noqa: E402
+from tests.tolerance import assert_agrees  # noqa: E402
+
+b, h, i, j, k, q, d, e, n, m = ef.ranks("b h i j k q d e n m")
+REPEATS = 9
+
+
+@ef.kernel
+def attention(Q, K, V):
+    S = ef.sum(Q[b, h, q, d] * K[b, h, k, d], over=d) / ef.sqrt(d.extent)
+    P = ef.exp(S - ef.max(S, over=k))
+    return (ef.sum(P * V[b, h, k, e], over=k) / ef.sum(P, over=k))[b, h, q, e]
+
+
+@ef.kernel
+def softmax(A):
+    return ef.softmax(A[i, j], over=j)[i, j]
+
+
+@ef.kernel
+def product(A, B):
+    return ef.sum(A[i, k] * B[k, j], over=k)[i, j]
+
+
+@ef.kernel
+def gaussian(X, Y, w):
+    distance = ef.sum((X[n, d] - Y[m, d]) ** 2, over=d)
+    return ef.sum(ef.exp(-0.5 * distance) * w[m], over=m)[n]
+
+
+def cases():
+    """(name, kernel, arguments, rank whose rows are checked, peer's name, peer, floor)."""
+    rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    sdpa = torch.nn.functional.scaled_dot_product_attention
+    yield ("attention (1,8,2048,64)", attention, tuple(normal(1, 8, 2048, 64) for _ in range(3)), q, "torch SDPA",
+           sdpa, 0.3)
+    yield "softmax 4096²", softmax, (normal(4096, 4096),), i, "torch", lambda A: torch.softmax(A, -1), 0.6
+    yield "product 2048", product, (normal(2048, 2048), normal(2048, 2048)), i, "MKL", torch.matmul, 0.4
+    yield ("Gaussian kernel matvec 8000²", gaussian, (normal(8000, 3), normal(8000, 3), normal(8000)), n, "torch cdist",
+           lambda X, Y, w: torch.exp(-0.5 * torch.cdist(X, Y) ** 2) @ w, 2.0)
+
+
+def timed(function, *args) -> float:
+    begin = time.perf_counter()
+    function(*args)
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    """Checks, times and writes the table."""
+    torch.set_num_threads(THREADS)
+    rows = []
+    for name, kernel, args, rank, peer_name, peer, floor in track(list(cases()), description="bench"):
+        tensors = [torch.from_numpy(arg) for arg in args]
+        result, chosen = kernel(*args), np.array([0, 1, 777])
+        _, (expected,) = measured(kernel, args, {}, {rank: chosen})
+        axis = [one.name for one in kernel.trace(*args).cascade.outputs[0].ranks].index(rank.name)
+        assert_agrees(np.take(result, chosen, axis=axis), expected, what=name)
+        peer(*tensors)
+        ours, theirs = [], []
+        for _ in range(REPEATS):
+            ours.append(timed(kernel, *args))
+            theirs.append(timed(peer, *tensors))
+        own, other = statistics.median(ours), statistics.median(theirs)
+        rows.append((name, peer_name, f"{own * 1e3:.1f}", f"{other * 1e3:.1f}", f"{other / own:.2f}", f"{floor}"))
+    table = Table("program", "peer", "einfall (ms)", "peer (ms)", "ratio", "floor", title=f"{THREADS} threads")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    lines = ["# Results", "",
+             f"`make bench`: medians of {REPEATS} interleaved runs in one process, {THREADS} threads each,",
+             f"Python {platform.python_version()}, NumPy {np.__version__}, llvmlite {llvmlite.__version__}, "
+             f"torch {torch.__version__}; a ratio above 1 is faster than the peer.", "",
+             "| program | peer | einfall (ms) | peer (ms) | ratio | floor |", "|---|---|---|---|---|---|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    pathlib.Path(__file__).with_name("RESULTS.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
