@@ -7,6 +7,7 @@ from einfall.cascade.nodes import Cascade
 from einfall.lower.cascade_to_nest import cascade_to_nest
 from einfall.lower.nest_to_tile import nest_to_tile
 from einfall.nest.nodes import Nest
+from einfall.nest.schedule import specialise
 from einfall.plan.vectors import choose_register_tiles, choose_vector_loops
 from einfall.runtime.launch import Step
 from einfall.target.llvm.compile import compile_module, host_features
@@ -31,11 +32,15 @@ def lanes_of(features: frozenset[str]) -> int:
     return 16 if "avx512f" in features else 8 if "avx2" in features else 4
 
 
-def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozenset(), *, lanes: int | None = None,
+def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozenset(),
+                    small: frozenset[tuple[str, int, int]] = frozenset(), *, lanes: int | None = None,
                     features: frozenset[str] | None = None) -> Compiled:
     """The machine code of a cascade, for inputs whose elements lie side by side along the axes in `units`.
 
+    small: (input, axis, extent) of extents that become constants.
+
     cascade_to_nest  decides loops and memory; nothing before it knows order or storage
+    specialise       writes small extents as numbers, so that the next steps know which loops are short
     vectors          decides which loops run in lanes; it asks for memory that lies side by side, so it needs the nest
     tiles            lets rows share the lanes that they read; which those are, vectors decided
     nest_to_tile     splits the nest where instances are independent
@@ -53,6 +58,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     features = host_features() if features is None else features
     lanes = lanes_of(features) if lanes is None else lanes
     nest = timed("cascade_to_nest", cascade_to_nest, cascade)
+    nest = timed("specialise", specialise, nest, small)
     if lanes > 1:
         nest = timed("vectors", choose_vector_loops, nest, lambda name, axis: (name, axis) in units)
         nest = timed("tiles", choose_register_tiles, nest)

@@ -27,8 +27,7 @@ from einfall.cascade.nodes import (
     Tensor,
     extents_of,
 )
-from einfall.cascade.parse import carried
-from einfall.cascade.scope import substitute
+from einfall.cascade.scope import carried, substitute
 from einfall.scalar.dtypes import BOOL, I64
 from einfall.scalar.monoids import named
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
@@ -83,7 +82,8 @@ def _interval(index: Expr, largest: Mapping[Rank, int], extent_of) -> tuple[int,
             (a, b), (c, d) = bounds
             corners = {"add": (a + c, b + d), "subtract": (a - d, b - c), "minimum": (min(a, c), min(b, d)),
                        "maximum": (max(a, c), max(b, d)), "multiply": (a * c, a * d, b * c, b * d)}[op.name]
-            return min(corners), max(corners)
+            low, high = min(corners), max(corners)
+            return (low, high) if I64.lowest <= low and high <= I64.highest else None  # it may wrap around
         case Map(op, (arg, Const(value))) if op.name in ("floor_divide", "remainder") and value > 0:
             bounds = _interval(arg, largest, extent_of)
             if bounds is None:

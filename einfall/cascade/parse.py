@@ -4,7 +4,6 @@ import ast
 
 from einfall.cascade.nodes import (
     Access,
-    Carried,
     Cascade,
     History,
     Index,
@@ -20,7 +19,7 @@ from einfall.cascade.nodes import (
     State,
     Tensor,
 )
-from einfall.cascade.scope import substitute
+from einfall.cascade.scope import carried
 from einfall.scalar.dtypes import BOOL, DTYPES
 from einfall.scalar.nodes import Expr
 from einfall.scalar.text import Parser
@@ -146,11 +145,3 @@ class _Parser(Parser):
         steps = tuple(self.read(state.args[1]) for state in states)
         return carried(Scan(rank, extent, label, tuple(axes for axes, _ in bound), tuple(sizes for _, sizes in bound),
                             inits, steps, *(flag in flags for flag in ("exclusive", "reverse", "last"))))
-
-
-def carried(scan: Scan) -> Scan:
-    """The scan with its free ranks written on the states that its steps read."""
-    ranks = tuple(sorted(scan.free, key=lambda variable: variable.name))
-    steps = tuple(substitute(step, {scan.label: Carried(scan.label, ranks)}) for step in scan.steps)
-    return Scan(scan.rank, scan.extent, scan.label, scan.axes, scan.extents, scan.inits, steps, scan.exclusive,
-                scan.reverse, scan.last)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from einfall.base.node import Node, rebuild
 from einfall.cascade.nodes import Carried, Index, Rank, Reduce, Scan, State, Tensor
 
-__all__ = ["fresh", "substitute"]
+__all__ = ["carried", "fresh", "substitute"]
 
 
 def fresh(rank: Rank, taken) -> Rank:
@@ -43,7 +43,8 @@ class _Substitution:
                 return self.values[rank]
             case State(label, place, dtype, ndim, ranks):
                 carried = self.values.get(label, Carried(label, ()))
-                free = carried.free.union(*(self.values.get(rank, Index(rank)).free for rank in ranks))
+                free = carried.free.union(*(
+                    self.values[item].free if item in self.values else (item,) for item in ranks))
                 ranks = tuple(sorted(free - {carried.label}, key=lambda rank: rank.name))
                 return State(carried.label, place, dtype, ndim, ranks)
             case Reduce(monoid, ranks, extents, bodies):
@@ -81,3 +82,10 @@ class _Substitution:
         return Scan(names[scan.rank], scan.extent, scan.label, axes, scan.extents, tuple(map(inside, scan.inits)),
                     tuple(map(inside, scan.steps)), scan.exclusive, scan.reverse, scan.last)
 
+
+def carried(scan: Scan) -> Scan:
+    """The scan with what it is free in written on the states that its steps read: they have a value for each."""
+    ranks = tuple(sorted(scan.free, key=lambda variable: variable.name))
+    steps = tuple(substitute(step, {scan.label: Carried(scan.label, ranks)}) for step in scan.steps)
+    return Scan(scan.rank, scan.extent, scan.label, scan.axes, scan.extents, scan.inits, steps, scan.exclusive,
+                scan.reverse, scan.last)

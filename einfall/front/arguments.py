@@ -15,6 +15,9 @@ from einfall.scalar.dtypes import DTYPES, F64, I64, DType, of_numpy
 __all__ = ["Arguments", "collect", "parameters"]
 
 
+FEW = 16  # extents up to here are constants of the machine code
+
+
 class Arguments(NamedTuple):
     """A call, taken apart: leaves by name, and the key of what a trace depends on."""
 
@@ -38,6 +41,12 @@ class Arguments(NamedTuple):
                          for axis, stride in enumerate(array.strides) if stride == array.itemsize)
 
     @property
+    def small(self) -> frozenset[tuple[str, int, int]]:
+        """The axes with few elements, (input, axis, extent): machine code is made for these extents."""
+        return frozenset((name, axis, extent) for name, array in self.arrays.items()
+                         for axis, extent in enumerate(array.shape) if extent <= FEW)
+
+    @property
     def sizes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the arrays."""
         return {name: array.shape for name, array in self.arrays.items()}
@@ -51,6 +60,8 @@ class Leaf(NamedTuple):
 
 def parameters(function: Callable) -> inspect.Signature:
     """The signature of a kernel. Raises: TraceError for what a kernel cannot have."""
+    if not inspect.isfunction(function):
+        raise TraceError(f"a kernel is a Python function, not {function!r}", repair="write @ef.kernel above a def")
     signature = inspect.signature(function)
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -74,8 +85,19 @@ def collect(signature: inspect.Signature, name: str, args: tuple, options: dict)
     for parameter, value in held.arguments.items():
         is_static = signature.parameters[parameter].kind is inspect.Parameter.KEYWORD_ONLY
         structure[parameter] = found.static(parameter, value) if is_static else found.leaf(parameter, value)
-    key = tuple((key, repr(item) if isinstance(item, float) else item) for key, item in found.key)
-    return Arguments(found.inputs, found.arrays, found.scalars, structure, key, found.is_torch)
+    return Arguments(found.inputs, found.arrays, found.scalars, structure, tuple(found.key), found.is_torch)
+
+
+def _exactly(value) -> tuple:
+    """What tells static values apart: Python's equality takes 1, 1.0 and True for one, and 0.0 and -0.0."""
+    match value:
+        case Rank(name=name, size=size):
+            return Rank, name, _exactly(size)
+        case tuple() | frozenset():
+            return type(value), tuple(map(_exactly, value))
+        case float() | complex():
+            return type(value), repr(value)
+    return type(value), value
 
 
 class _Collection:
@@ -91,7 +113,7 @@ class _Collection:
         except TypeError:
             raise TraceError(f"static argument {path} is a {type(value).__name__}, which has no hash",
                              repair="pass numbers, strings or tuples; arrays stand before the *") from None
-        self.key.append((path, (type(value), value.name if isinstance(value, Rank) else value)))
+        self.key.append((path, _exactly(value)))
         return value
 
     def leaf(self, path: str, value):
@@ -100,7 +122,7 @@ class _Collection:
                 self.key.append((path, (tuple, len(value))))
                 return tuple(self.leaf(f"{path}_{place}", item) for place, item in enumerate(value))
             case dict():
-                self.key.append((path, (dict, tuple(value))))
+                self.key.append((path, (dict, tuple(map(_exactly, value)))))
                 return {key: self.leaf(f"{path}_{key}", item) for key, item in value.items()}
             case bool() | str() | None | DType() | Rank():
                 return self.static(path, value)
@@ -153,7 +175,12 @@ class _Collection:
             if value.requires_grad:
                 raise TraceError(f"argument {path} requires grad, and einfall has no gradients yet",
                                  repair=f"pass {path}.detach()")
-            return value.numpy()
+            try:
+                return value.numpy()
+            except (TypeError, RuntimeError) as error:
+                raise TraceError(f"argument {path} is a torch tensor that NumPy cannot see: {error}",
+                                 repair=f"pass a dense tensor of f32, f64, i32, i64 or bool: {path}.to_dense(), "
+                                        f"{path}.to(torch.float32)") from None
         if isinstance(value, Array | Expression):
             raise TraceError(f"argument {path} is a symbol of a kernel, and no kernel is being traced",
                              repair="call the kernel on arrays")

@@ -236,7 +236,7 @@ class Array(Symbolic):
     def pad(self, value) -> "Array":
         """The same tensor with a value outside its axes."""
         if isinstance(value, bool | int | float | np.generic):
-            return Array(self.source, self.extents, self.name, const(value, self.dtype))
+            return Array(self.source, self.extents, self.name, number(value, self.dtype, f"{self.name}.pad"))
         raise TraceError(f"{self.name}.pad({value!r}): what lies outside is a number",
                          repair=f"{self.name}.pad(0.0)[...]")
 
@@ -259,6 +259,16 @@ class Array(Symbolic):
 
     __bool__ = _refuse("the truth", "index it with ranks, and choose with ef.where(condition, a, b)")
     __int__ = __float__ = __index__ = _refuse("a Python number", "index it with ranks, and use it in expressions")
+
+
+def number(value, dtype: DType, what: str) -> Const:
+    """A Python number as a constant of a type. Raises: TraceError where the type does not hold it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    whole = np.isfinite(value) and int(value) == value
+    if not (dtype.is_float or (whole and int(dtype.lowest) <= value <= int(dtype.highest))):
+        raise TraceError(f"{what} of {value!r}, which {dtype} does not hold",
+                         repair=f"give a number of type {dtype}, or cast the tensor first")
+    return const(value, dtype)
 
 
 def lift(value) -> Expression:
@@ -295,7 +305,9 @@ def lift(value) -> Expression:
 def _extent(size, rank: str) -> Expr:
     """What was given to `.of`: an integer without ranks."""
     made = lift(size)
-    if made.extents or not made.dtype.is_int:
+    is_known = all(isinstance(node, Const | cas.Size | cas.Extent | MapNode | Cast) for node in postorder(made.node)
+                   if isinstance(node, Expr))
+    if made.extents or not made.dtype.is_int or not is_known:
         raise RankError(f"the extent of rank {rank} is {made._called()}", repair=f"{rank}.of(8) or {rank}.of(k.extent)")
     if isinstance(made.node, Const) and made.node.value < 0:
         raise ShapeError(f"rank {rank} has a negative extent: {made.node.value}", repair="give 0 or more coordinates")
@@ -386,6 +398,8 @@ def apply(name: str, *values) -> Expression:
                                 "cast to a float first, x.astype(ef.f32)")
     extents, affine = met(parts)
     args = tuple(fitted(part, dtype) for part in parts)
+    if name == "pow" and isinstance(args[1], Const) and args[1].value == 2:
+        op, args = OPS["multiply"], (args[0], args[0])  # the same number, and no special function
     return Expression(MapNode(op, args), extents, weak=weak and not op.to_bool, affine=affine)
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from einfall.base.errors import RankError, TraceError
+from einfall.base.node import postorder
 from einfall.cascade import nodes as cas
 from einfall.front.expression import (
     Array,
@@ -17,6 +18,7 @@ from einfall.front.expression import (
     lift,
     met,
     narrowed,
+    number,
     strong,
     together,
     without,
@@ -315,12 +317,13 @@ def by_hand(by: MonoidByHand, dtypes: list[DType], identity: list[Expression], i
                          repair="give back as many as an element has")
     parts = [lift(item) for item in made]
     for part in parts:
-        if part.extents:
-            raise TraceError(f"the function of a monoid uses ranks: {', '.join(part.extents)}",
-                             repair="use its arguments and numbers only")
+        for leaf in postorder(part.node):
+            if isinstance(leaf, Expr) and not isinstance(leaf, Side | Const | MapNode | Select | Cast):
+                raise TraceError("the function of a monoid uses what belongs to the kernel around it",
+                                 known=current().known, repair="use its arguments and numbers only")
     combine = tuple(fitted(part, dtype) if part.weak else Cast(part.node, dtype) if part.dtype is not dtype else
                     part.node for part, dtype in zip(parts, dtypes))
-    consts = tuple(const(item.node.value, dtype) for item, dtype in zip(identity, dtypes))
+    consts = tuple(number(item.node.value, dtype, "the identity of a monoid") for item, dtype in zip(identity, dtypes))
     name = getattr(by.combine, "__name__", "monoid")
     return Monoid(name if name.isidentifier() else "monoid", consts, combine, by.commutative)
 

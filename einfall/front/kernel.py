@@ -1,6 +1,5 @@
 """Kernels: Python functions that are traced once into cascades."""
 
-import contextlib
 import functools
 import sys
 from collections.abc import Callable, Mapping
@@ -103,11 +102,11 @@ class Kernel:
         key = arguments.key, tuple(arguments.sizes.values()), arguments.units
         found = self.ready.get(key)
         if found is None:
-            with deep_recursion():
-                program = self.program(arguments)
-                inside = accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, arguments.sizes))
-                finder = None if inside else self.compiled(fault_finder(program.cascade), arguments)
-                found = Ready(program, self.compiled(program.cascade, arguments), finder)
+            allow_deep_recursion()
+            program = self.program(arguments)
+            inside = accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, arguments.sizes))
+            finder = None if inside else self.compiled(fault_finder(program.cascade), arguments)
+            found = Ready(program, self.compiled(program.cascade, arguments), finder)
             if len(self.ready) >= REMEMBERED:
                 self.ready.clear()
             self.ready[key] = found
@@ -115,7 +114,7 @@ class Kernel:
 
     def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
-        key = cascade, arguments.units
+        key = cascade, arguments.units, arguments.small
         if key not in self.machines:
             self.machines[key] = Machine(compile_cascade(*key))
         return self.machines[key]
@@ -137,15 +136,13 @@ class Kernel:
         return program
 
 
-@contextlib.contextmanager
-def deep_recursion():
-    """Programs of many statements are deep graphs; Python's frames for them live on the heap."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, RECURSION))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
+def allow_deep_recursion() -> None:
+    """Programs of many statements are deep graphs; Python's frames for them live on the heap.
+
+    The limit belongs to the process, so it is raised once and stays: putting it back would race with other threads.
+    """
+    if sys.getrecursionlimit() < RECURSION:
+        sys.setrecursionlimit(RECURSION)
 
 
 class Ready(NamedTuple):
@@ -209,8 +206,6 @@ def kernel(function: Callable | None = None):
 
 def kernel_of(function: Callable) -> Kernel:
     """The kernel of a function."""
-    if not callable(function):
-        raise TraceError(f"@ef.kernel takes a function, not {function!r}", repair="write @ef.kernel above a def")
     return Kernel(function)
 
 
@@ -219,7 +214,8 @@ def traced(held: Kernel, arguments: Arguments) -> Program:
     dtypes = {item.dtype for item in arguments.inputs.values() if isinstance(item, Input)}
     trace = Trace(arguments.sizes, widest_float(dtypes), arguments.known)
     values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
-    with deep_recursion(), tracing(trace):
+    allow_deep_recursion()
+    with tracing(trace):
         result, found = _called(held, values)
         outputs: list[Array] = []
         structure = _results(held, result, outputs)
@@ -392,11 +388,11 @@ def measured(held: Kernel, args: tuple, options: dict, at: Mapping | None = None
 def evaluated(program: Program, arguments: Arguments, at: Mapping, measure: str = "", outputs: tuple = ()
               ) -> tuple[Result, ...]:
     """The outputs of a program (all, or those named) by the reference, with errors as users see them."""
-    with deep_recursion():
-        try:
-            return run(outputs or program.cascade.outputs, arguments.arrays, arguments.scalars, at=at, measure=measure)
-        except Fault as fault:
-            raise explained(fault, program, arguments) from None
+    allow_deep_recursion()
+    try:
+        return run(outputs or program.cascade.outputs, arguments.arrays, arguments.scalars, at=at, measure=measure)
+    except Fault as fault:
+        raise explained(fault, program, arguments) from None
 
 
 def explained(fault: Fault, program: Program, arguments: Arguments) -> EinfallError:

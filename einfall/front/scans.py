@@ -5,7 +5,7 @@ from collections.abc import Callable
 from einfall.base.errors import RankError, TraceError
 from einfall.base.node import rewrite
 from einfall.cascade import nodes as cas
-from einfall.cascade.scope import substitute
+from einfall.cascade.scope import carried
 from einfall.front.expression import (
     Array,
     Binding,
@@ -127,16 +127,14 @@ def _built(label, over: Rank, axes, inits, steps, flags, is_tuple: bool):
         together.extents.setdefault(name, None)
         sizes[name] = bound(together, rank)
     left = {name: binding for name, binding in extents.items() if name not in bound_axes and name != over.name}
-    ranks = tuple(sorted((cas.Rank(name) for name in left), key=lambda rank: rank.name))
     typed = [_retyped(step.node, label, dtypes) for step in steps]
     typed = [narrowed(node, dtype) if step.weak else cast(node, dtype)
              for node, step, dtype in zip(typed, steps, dtypes)]
-    new = tuple(substitute(node, {label: cas.Carried(label, ranks)}) for node in typed)
-    node = cas.Scan(cas.Rank(over.name), length, label,
+    node = carried(cas.Scan(cas.Rank(over.name), length, label,
                     tuple(tuple(cas.Rank(rank.name) for rank in own) for own in axes),
                     tuple(tuple(sizes[rank.name] for rank in own) for own in axes),
                     tuple(fitted(init, dtype) if init.weak else cast(init.node, dtype)
-                          for init, dtype in zip(inits, dtypes)), new, exclusive, reverse, last)
+                          for init, dtype in zip(inits, dtypes)), tuple(typed), exclusive, reverse, last))
     gone = {**sizes, over.name: length}
     for rank in sorted(variable.name for variable in node.free if isinstance(variable, cas.Rank)):
         if rank not in left:

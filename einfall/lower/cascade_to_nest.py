@@ -33,6 +33,9 @@ def cascade_to_nest(cascade: cas.Cascade) -> Nest:
     return nest
 
 
+LONG = 24  # operators
+
+
 class States:
     """What the label of a scan stands for inside its loop: where the states are."""
 
@@ -71,6 +74,7 @@ class _Lowering:
         self.extents: dict[cas.Rank, Expr] = {}
         self.tensors: dict[cas.Tensor, mem.Buffer] = {}
         self.users = _binders(cascade)
+        self.lengths = _lengths(cascade)
 
     def program(self) -> Nest:
         outputs = []
@@ -174,7 +178,7 @@ class _Lowering:
                 return self.obtained(node, node.monoid.dtypes, lambda: self.reduced(node))[0]
             case cas.Part(reduce, place):
                 return self.obtained(reduce, reduce.monoid.dtypes, lambda: self.reduced(reduce))[place]
-            case Map(op) if op.name in COSTLY:
+            case Map(op) if op.name in COSTLY or self.is_long(node):
                 return self.obtained(node, (node.dtype,), lambda: (self.computed(node),))[0]
         key = self.key(node)
         for known in reversed(self.known):
@@ -182,6 +186,10 @@ class _Lowering:
                 return known[key]
         made = self.known[-1][key] = self.computed(node)
         return made
+
+    def is_long(self, node: Expr) -> bool:
+        """Whether a map is the end of a long chain, which others should read instead of repeating."""
+        return self.lengths.get(node, 0) >= LONG
 
     def key(self, node: Node) -> tuple:
         """The node, and what its free variables stand for here."""
@@ -374,6 +382,17 @@ def _input(item: cas.Input | cas.Scalar) -> mem.Buffer | mem.Number:
     if isinstance(item, cas.Scalar):
         return mem.Number(item.name, item.type)
     return mem.input_buffer(item.name, item.type, item.ndim)
+
+
+def _lengths(cascade: cas.Cascade) -> dict[Node, int]:
+    """How many operators a map repeats wherever it is computed in place; what is kept counts as read."""
+    lengths: dict[Node, int] = {}
+    for node in postorder(*cascade.outputs):
+        if isinstance(node, Map | Select | Cast):
+            below = (lengths.get(child, 0) for child in children(node))
+            lengths[node] = 1 + sum(0 if isinstance(child, Map) and length >= LONG else length
+                                    for child, length in zip(children(node), below))
+    return lengths
 
 
 def _binders(cascade: cas.Cascade) -> dict[tuple[Node, Node], frozenset]:

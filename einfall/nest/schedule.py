@@ -6,13 +6,20 @@ from einfall.base.node import Node, postorder, rewrite
 from einfall.base.refusal import Refusal
 from einfall.nest.nodes import Nest
 from einfall.scalar.dtypes import I64
-from einfall.scalar.memory import Loop, Statement, Store, Value, Variable, Workspace
+from einfall.scalar.memory import Loop, Size, Statement, Store, Value, Variable, Workspace
 from einfall.scalar.monoids import product
 from einfall.scalar.nodes import Const, Expr, Map
 from einfall.scalar.ops import OPS
 
-__all__ = ["legal_split_outside", "legal_unroll_and_jam", "legal_vectorise", "loops", "split_outside", "unroll_and_jam",
-           "vectorise"]
+__all__ = ["legal_split_outside", "legal_unroll_and_jam", "legal_vectorise", "loops", "specialise", "split_outside",
+           "unroll_and_jam", "vectorise"]
+
+
+def specialise(nest: Nest, small: frozenset[tuple[str, int, int]]) -> Nest:
+    """The nest for inputs whose axes have these extents: (input, axis, extent)."""
+    known = {Size(name, axis): Const(extent, I64) for name, axis, extent in small}
+    memo: dict[Node, Node] = {item: item for item in nest.inputs}  # an input keeps its own sizes
+    return rewrite(nest, known.get, memo) if known else nest
 
 
 def loops(nest: Nest) -> dict[str, Loop]:

@@ -18,11 +18,15 @@ from einfall.nest.schedule import (
     vectorise,
 )
 from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable
-from einfall.scalar.nodes import Expr, Map
+from einfall.scalar.nodes import Const, Expr, Map
 
 __all__ = ["choose_register_tiles", "choose_vector_loops"]
 
 TYPICAL = 64.0
+SPECIAL = 16.0  # operations of a special function
+SPECIALS = frozenset(("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "sin", "cos", "tan", "sinh",
+                      "cosh", "tanh", "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh", "erf", "sigmoid",
+                      "lgamma", "pow", "divide", "sqrt", "rsqrt", "floor_divide", "remainder"))
 LANES = 16.0
 ROWS = 6  # iterations that share the loads of a reduction: with four registers a row, 24 of 32 hold results
 PANEL = 64  # lanes of a panel: four registers of f32
@@ -45,7 +49,8 @@ def choose_vector_loops(nest: Nest, is_unit: Callable[[str, int], bool]) -> Nest
             return scalar, []
         inner = [best(item) for item in statement.body]
         own = cost_of_exprs([item.update for item in statement.carried], None, is_unit) + len(statement.carried)
-        options = [(TYPICAL * (own + sum(price for price, _ in inner)), [name for _, names in inner for name in names])]
+        price = typical(statement) * (own + sum(one for one, _ in inner))
+        options = [(price, [name for _, names in inner for name in names])]
         if legal_vectorise(statement) is None:
             options.append((STARTING + cost(statement, statement.variable, is_unit), [statement.variable.name]))
         return min(options, key=lambda option: option[0])
@@ -81,6 +86,11 @@ def _rows_share_lanes(loop: Loop) -> bool:
         for node in postorder(*inner.body, *inner.carried))
 
 
+def typical(loop: Loop) -> float:
+    """How many iterations a loop is taken to have."""
+    return float(loop.extent.value) if isinstance(loop.extent, Const) else TYPICAL
+
+
 def _reduces(loop: Loop) -> bool:
     """Whether a loop brings elements together, itself or in a loop inside."""
     return any(isinstance(node, Loop) and node.carried for node in postorder(loop))
@@ -95,7 +105,7 @@ def cost(statement: Statement, lane: Variable | None, is_unit: Callable[[str, in
         case Loop():
             body = sum(cost(item, lane, is_unit) for item in statement.body)
             body += cost_of_exprs([item.update for item in statement.carried], lane, is_unit) + len(statement.carried)
-            return body * (TYPICAL / LANES if statement.variable is lane else TYPICAL)
+            return body * (max(typical(statement) / LANES, 1.0) if statement.variable is lane else typical(statement))
     return 0.0
 
 
@@ -103,7 +113,7 @@ def cost_of_exprs(exprs: list[Expr], lane: Variable | None, is_unit: Callable[[s
     price = 0.0
     for node in postorder(*exprs):
         if isinstance(node, Map):
-            price += 1.0
+            price += SPECIAL if node.op.name in SPECIALS else 1.0
         elif isinstance(node, Load):
             price += access_cost(node.buffer.name, node.indices, lane, is_unit)
     return price

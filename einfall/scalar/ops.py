@@ -91,7 +91,7 @@ def _erf(x):
 
 def _lgamma(x):
     def one(v):
-        if (v <= 0 and v == math.floor(v)) or math.isinf(v):
+        if math.isinf(v) or (v <= 0 and v == math.floor(v)):
             return math.inf
         return math.lgamma(v)
 

@@ -58,7 +58,7 @@ def assert_agrees_at_every_height(kernel: Kernel, args: tuple, kwargs: dict | No
     """Each height gives what the reference gives, within the rounding of the types it computes in."""
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs or {})
     program = kernel.program(arguments)
-    compiled = compile_cascade(program.cascade, arguments.units)
+    compiled = compile_cascade(program.cascade, arguments.units, arguments.small)
     references = {measure: evaluated(program, arguments, {}, measure) for measure in ("float64", "nominal")}
     for name, (height, measure) in HEIGHTS.items():
         for place, (actual, expected) in enumerate(zip(height(program, compiled, arguments), references[measure])):

@@ -359,3 +359,23 @@ def an_unknown_monoid():
 @mistake(ef.TraceError)
 def an_unknown_type():
     trial(lambda A: A[i].astype("f32")[i], V)
+
+
+@mistake(ef.TraceError)
+def a_pad_that_the_type_does_not_hold():
+    trial(lambda A: A.pad(0.5)[i.of(4) - 1][i], np.zeros(2, np.int32))
+
+
+@mistake(ef.TraceError)
+def a_monoid_that_uses_the_kernel():
+    trial(lambda A: ef.reduce(A[i], over=i, by=ef.Monoid(lambda a, b: a + b * A[0], 0.0))[()], V)
+
+
+@mistake(ef.RankError)
+def an_extent_that_arrives_with_the_call():
+    trial(lambda A, s: (A[i] + j.of(s))[i, j], V, 3)
+
+
+@mistake(ef.TraceError)
+def a_kernel_of_something_else():
+    ef.kernel(int)

@@ -38,7 +38,7 @@ def normal(*shape, dtype=np.float32):
 
 
 def test_a_matrix_product_goes_through_panels_with_six_rows_at_a_time():
-    assert product.lower(normal(2, 3), normal(3, 4)).schedule.startswith("""\
+    assert product.lower(normal(20, 30), normal(30, 40)).schedule.startswith("""\
 def product(A: f32[2], B: f32[2]):
     out = output(f32, A.shape[0], B.shape[1])
     for j_panel in parallel(B.shape[1] // 64):
@@ -55,12 +55,12 @@ a_3=A[v1 + 3, k] * v2, a_4=A[v1 + 4, k] * v2, a_5=A[v1 + 5, k] * v2)
 
 
 def test_the_lanes_are_where_memory_lies_side_by_side():
-    schedule = product.lower(normal(2, 3), normal(4, 3).T).schedule
+    schedule = product.lower(normal(20, 30), normal(40, 30).T).schedule
     assert "for k in vector" in schedule and "for j in vector" not in schedule
 
 
 def test_softmax_keeps_a_row_and_runs_three_sweeps():
-    assert softmax.lower(normal(2, 3)).schedule == """\
+    assert softmax.lower(normal(20, 30)).schedule == """\
 def softmax(A: f32[2]):
     out = output(f32, A.shape[0], A.shape[1])
     for i in parallel(A.shape[0]):
@@ -111,9 +111,9 @@ def test_one_compilation_serves_every_size():
     def f(A, B):
         return ef.sum(A[i, k] * B[k, j], over=k)[i, j]
 
-    for size in range(2, 20, 3):
-        A, B = normal(size, size + 1), normal(size + 1, 4)
-        assert f(A, B).shape == (size, 4)
+    for size in range(17, 60, 5):
+        A, B = normal(size, size + 1), normal(size + 1, 20)
+        assert f(A, B).shape == (size, 20)
         assert_agrees_at_every_height(f, (A, B))
     assert len(f.machines) == 1 and len(f.programs) == 1
 
@@ -133,11 +133,11 @@ def test_results_have_the_type_of_the_program():
 
 
 def test_every_height_has_a_text():
-    lowered = attention.lower(*normal(3, 1, 2, 5, 4))
+    lowered = attention.lower(*normal(3, 1, 2, 50, 40))
     assert lowered.cascade.startswith("def attention(Q: f32[4]")
-    assert "b, h, q = grid(Q.shape[0], Q.shape[1], Q.shape[2])" in lowered.tiles
+    assert "b, h, q = grid(1, 2, Q.shape[2])" in lowered.tiles
     assert "define void @einfall.attention" in lowered.source
-    assert set(lowered.times) == {"cascade_to_nest", "vectors", "tiles", "nest_to_tile", "emit", "llvm"}
+    assert set(lowered.times) == {"cascade_to_nest", "specialise", "vectors", "tiles", "nest_to_tile", "emit", "llvm"}
 
 
 def test_a_poisoned_workspace_is_never_read():

@@ -113,3 +113,58 @@ def test_read_only_inputs():
     Q = normal(3, 1, 1, 4, 3)
     Q.setflags(write=False)
     assert_agrees_at_every_height(attention, tuple(Q))
+
+
+def test_static_values_that_python_calls_equal_are_told_apart():
+    A = normal(3, 3)
+
+    @ef.kernel
+    def signed(A, *, z):
+        return ef.copysign(A[i, j], z)[i, j]
+
+    @ef.kernel
+    def typed(A, *, z):
+        return (A[i, j] * (2.0 if isinstance(z[0], float) else 3.0))[i, j]
+
+    @ef.kernel
+    def sized(A, *, r):
+        return (A[i, j] * (r + 0.0))[i, j, r]
+
+    assert (signed(A, z=0.0) >= 0).all() and (signed(A, z=-0.0) <= 0).all()
+    assert np.array_equal(typed(A, z=(1,)), A * 3) and np.array_equal(typed(A, z=(1.0,)), A * 2)
+    k = ef.ranks("k")
+    assert sized(A, r=k.of(4)).shape == (3, 3, 4) and sized(A, r=k.of(7)).shape == (3, 3, 7)
+
+
+def test_any_name_compiles():
+    f = ef.kernel(lambda A: (A[i, j] * 2)[i, j])
+
+    @ef.kernel
+    def größe(ä):
+        return (ä["a.é"][i, j] * 2)[i, j]
+
+    A = normal(2, 2)
+    assert np.array_equal(f(A), A * 2) and np.array_equal(größe({"a.é": A}), A * 2)
+
+
+def test_a_scan_inside_a_step_reads_the_outer_state_shifted():
+    """The rows of a Smith-Waterman score."""
+
+    @ef.kernel
+    def rows(A):
+        def step(H):
+            return ef.cumsum(ef.where(j > 0, H[j - 1], 0.0) + H[j] * 0.5 + A[i, j], over=j)
+
+        return ef.scan(step, over=i, init=0.0, state=(j,))[i, j]
+
+    assert_agrees_at_every_height(rows, (normal(4, 5),))
+    rows(normal(4, 5))
+
+
+def test_an_index_that_wraps_around_is_checked():
+    @ef.kernel
+    def wrapped(A):
+        return A[(i.of(4) * 2**62) // 2**61][i]
+
+    with pytest.raises(ef.ShapeError, match="index -4 is out of range"):
+        wrapped(np.arange(10.0))

@@ -4,6 +4,7 @@ The function is `void name(ptr arguments, i64 begin, i64 end)`: it runs the inst
 grid. `arguments` are 64-bit words, in the order of `Layout.slots`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -48,6 +49,11 @@ def emit(program: Program, features: frozenset[str], lanes: int, units: frozense
     return Emission(program, features, lanes, units).module()
 
 
+def _plain(name: str) -> str:
+    """A name in the letters that LLVM takes."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)
+
+
 def _layout(program: Program) -> Layout:
     nodes = list(postorder(program))
     sizes = sorted({(node.input, node.axis) for node in nodes if isinstance(node, Size)})
@@ -89,7 +95,7 @@ class Emission:
         body = "\n".join(self.builder.lines)
         declarations = "\n".join(sorted(self.builder.declarations))
         functions = "".join(sorted(self.functions))
-        name = f"einfall.{self.program.name}"
+        name = f"einfall.{_plain(self.program.name)}"
         text = (f"@outside = internal constant [16 x i8] zeroinitializer\n{declarations}\n{functions}\n"
                 f"define void @{name}(ptr noalias readonly %arguments, i64 %begin, i64 %end) {{\n{body}\n}}\n")
         return Module(name, text, self.layout)
@@ -108,7 +114,7 @@ class Emission:
             number = next((item for item in self.program.inputs if isinstance(item, Number) and slot == (
                 "number", item.name)), None)
             type = "ptr" if slot[0] in ("base", "scratch") else llvm_type(number.type) if number else "i64"
-            self.words[slot] = emit(f"load {type}, ptr {address}", hint=slot[1].replace(".", "_"))
+            self.words[slot] = emit(f"load {type}, ptr {address}", hint=_plain(slot[1]))
             if number is not None:
                 self.scopes[0][number] = Register(self.words[slot], 1)
             if slot[0] == "size":
