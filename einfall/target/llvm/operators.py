@@ -6,7 +6,7 @@ integers give the documented values and never trap or become poison.
 
 from collections.abc import Callable
 
-from einfall.scalar.dtypes import BOOL, DType
+from einfall.scalar.dtypes import BOOL, F32, F64, DType
 from einfall.target.llvm import mathematics
 from einfall.target.llvm.builder import Builder, intrinsic, splat, vector_type
 
@@ -18,6 +18,7 @@ LIBRARY = frozenset((
 COMPARISONS = {"less": ("olt", "slt", "ult"), "less_equal": ("ole", "sle", "ule"), "greater": ("ogt", "sgt", "ugt"),
                "greater_equal": ("oge", "sge", "uge"), "equal": ("oeq", "eq", "eq"), "not_equal": ("une", "ne", "ne")}
 ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
+FAR = 1e6  # beyond, the three-term reduction of an f32 argument loses digits
 POWER = """
 define internal {type} @power.{type}({type} %base, {type} %exponent) alwaysinline {{
 entry:
@@ -91,11 +92,35 @@ class Operators:
 
     def special(self, op: str, dtype: DType, args: tuple[str, ...]) -> str:
         """A special function: our own in f32 where there is one, else libm in double, a lane at a time."""
+        if dtype.name == "f32" and op in ("sin", "cos"):
+            return self.circular(op, args[0])
         if dtype.name == "f32" and op in mathematics.SUPPORTED:
             return mathematics.expand(self.builder, op, self.lanes, args, self.features)
         if op not in LIBRARY:
             raise NotImplementedError(f"{op} of {dtype} on this target")
         return self.lanewise(dtype, args, lambda *one: self.builder.call("double", op, *(f"double {x}" for x in one)))
+
+    def circular(self, op: str, x: str) -> str:
+        """sin or cos: our own where the reduction of the argument is exact enough, else libm for all lanes."""
+        whole, name = self.vector("float"), f"{op}.own.{self.lanes}"
+        body = Builder()
+        inner = Operators(body, self.lanes, self.features, self.functions)
+        near = mathematics.expand(body, op, self.lanes, ("%x",), self.features)
+        limit = splat(FAR, "float", self.lanes)
+        far = inner.binary("fcmp ogt", "float", inner.intrinsic("fabs", "float", "%x"), limit)
+        if self.lanes > 1:
+            bits = body.emit(f"bitcast {self.vector('i1')} {far} to i{self.lanes}")
+            far = body.emit(f"icmp ne i{self.lanes} {bits}, 0")
+        body.do(f"br i1 {far}, label %far, label %near")
+        body.label("near")
+        body.do(f"ret {whole} {near}")
+        body.label("far")
+        slow = inner.lanewise(F32, ("%x",), lambda one: body.call("double", op, f"double {one}"))
+        body.do(f"ret {whole} {slow}")
+        lines = "\n".join(body.lines)
+        self.functions.add(f"define internal {whole} @{name}({whole} %x) {{\nentry:\n{lines}\n}}\n")
+        self.builder.declarations.update(body.declarations)
+        return self.builder.emit(f"call {whole} @{name}({whole} {x})")
 
     def lanewise(self, dtype: DType, args: tuple[str, ...], call: Callable[..., str]) -> str:
         """A scalar function of doubles on every lane."""
@@ -163,7 +188,7 @@ def _float_divmod(o: Operators, type: str, a: str, b: str) -> tuple[str, str]:
 
 
 def _logaddexp(o: Operators, type: str, a: str, b: str) -> str:
-    dtype = DType("f32", "f", 32) if type == "float" else DType("f64", "f", 64)
+    dtype = F32 if type == "float" else F64
     top = FLOAT_RULES["maximum"](o, type, a, b)
     away = o.intrinsic("fabs", type, o.binary("fsub", type, a, b))
     rest = o.special("log1p", dtype, (o.special("exp", dtype, (o.builder.emit(f"fneg {o.vector(type)} {away}"),)),))
@@ -173,7 +198,7 @@ def _logaddexp(o: Operators, type: str, a: str, b: str) -> str:
 
 
 def _sigmoid(o: Operators, type: str, x: str) -> str:
-    dtype = DType("f32", "f", 32) if type == "float" else DType("f64", "f", 64)
+    dtype = F32 if type == "float" else F64
     if type == "float":
         return o.special("sigmoid", dtype, (x,))
     negative = o.builder.emit(f"fneg {o.vector(type)} {o.intrinsic('fabs', type, x)}")
