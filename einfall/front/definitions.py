@@ -11,8 +11,6 @@ from einfall.scalar.nodes import Cast, Expr, Map, cast
 
 __all__ = ["Definition", "einsum", "tensor"]
 
-CHAIN = {"multiply", "divide", "negative"}
-
 
 class Definition:
     """A tensor that is defined by one assignment; read it like any other."""

@@ -5,10 +5,11 @@ import pytest
 
 import einfall as ef
 from einfall.cascade.parse import parse
+from tests.lower.test_line import attention
 from tests.programs.program import load
 
 PROGRAMS = load()
-b, h, q, k, d, e, t, c = ef.ranks("b h q k d e t c")
+d, e, t, c = ef.ranks("d e t c")
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -24,15 +25,6 @@ def test_tracing_twice_gives_the_same_cascade():
         args, kwargs = program.arguments(np.random.default_rng(0))
         first = program.kernel.trace(*args, **kwargs)
         assert ef.kernel(program.kernel.function).trace(*args, **kwargs).cascade is first.cascade
-
-
-@ef.kernel
-def attention(Q, K, V):
-    S = ef.sum(Q[b, h, q, d] * K[b, h, k, d], over=d) / ef.sqrt(d.extent)
-    S = ef.where(k <= q, S, -ef.inf)
-    P = ef.exp(S - ef.max(S, over=k))
-    O = ef.sum(P * V[b, h, k, e], over=k) / ef.sum(P, over=k)
-    return O[b, h, q, e]
 
 
 def test_attention_prints_with_the_names_of_its_source():

@@ -133,9 +133,6 @@ class Emission:
                 step = emit(f"mul i64 {step}, {self.scalar(extent)}")
             self.strides[buffer.name] = strides[::-1]
 
-    def base(self, buffer: Buffer) -> str:
-        return self.words.get(("base", buffer.name)) or self.words["scratch", buffer.name]
-
     # Control
 
     def jump(self, label: str) -> None:
