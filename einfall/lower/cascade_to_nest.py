@@ -72,7 +72,6 @@ class _Lowering:
         self.known: list[dict] = [{}]  # per level: what has been computed under it
         self.env: dict[Node, object] = {}  # what a free rank or label stands for here
         self.extents: dict[cas.Rank, Expr] = {}
-        self.tensors: dict[cas.Tensor, mem.Buffer] = {}
         self.users = _binders(cascade)
         self.lengths = _lengths(cascade)
 
@@ -213,7 +212,9 @@ class _Lowering:
             case cas.Input():
                 buffer = self.inputs[node.source]
             case cas.Tensor():
-                buffer = self.tensor(node.source)
+                kept = self.tensor(node.source)
+                buffer = kept.buffers[0]
+                indices = (*(self.env[rank] for rank in kept.ranks), *indices)
             case cas.State(label, place):
                 buffer = self.env[label].buffers[place]
             case cas.History(scan, place):
@@ -224,16 +225,22 @@ class _Lowering:
             return mem.Load(buffer, indices, None)  # a bare rank has the extent of its axis
         return mem.Load(buffer, indices, const(0, node.dtype) if node.outside is None else node.outside)
 
-    def tensor(self, tensor: cas.Tensor) -> mem.Buffer:
-        """A tensor that is read out of order, computed once, before everything else."""
-        if tensor not in self.tensors:
-            state = self.state()
-            self.levels, self.known, self.env, self.extents = self.levels[:1], self.known[:1], {}, {}
-            buffer = self.workspace(tensor.dtype, tensor.extents)
-            self.fill((buffer,), (), tensor.ranks, tensor.extents, lambda: (self.value(tensor.body),))
-            self.tensors[tensor] = buffer
-            self.restore(state)
-        return self.tensors[tensor]
+    def tensor(self, tensor: cas.Tensor) -> Kept:
+        """A tensor that is read out of order, computed once for what it is free in: before everything else, or where
+        the states of a scan are known that it reads."""
+        found = self.found(tensor)
+        if found is not None:
+            return found
+        depth = self.depth(tensor)
+        ranks = self.inner_ranks(tensor, depth)
+        state = self.state()
+        self.levels, self.known = self.levels[:depth], self.known[:depth]
+        sizes = tuple(self.extents[rank] for rank in ranks)
+        buffer = self.workspace(tensor.dtype, (*sizes, *tensor.extents))
+        self.fill((buffer,), (), (*ranks, *tensor.ranks), (*sizes, *tensor.extents), lambda: (self.value(tensor.body),))
+        kept = self.keep(tensor, (buffer,), ranks)
+        self.restore(state)
+        return kept
 
     # Placement
 

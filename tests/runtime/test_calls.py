@@ -168,3 +168,26 @@ def test_an_index_that_wraps_around_is_checked():
 
     with pytest.raises(ef.ShapeError, match="index -4 is out of range"):
         wrapped(np.arange(10.0))
+
+
+def test_a_tensor_made_inside_a_step_is_made_again_in_every_step():
+    t, d, c = ef.ranks("t d c")
+
+    @ef.kernel
+    def shifted(X):
+        def step(s):
+            T = ef.exp(s[d] * 0.1)[d]
+            return ef.where(d > 0, T[d - 1], 0.0) * 0.5 + X[t, d]
+
+        return ef.scan(step, over=t, init=0.0, state=(d,))[t, d]
+
+    @ef.kernel
+    def mixed(X, Y):
+        def step(s):
+            T = (ef.softmax(s[d], over=d) * Y[i])[i, d]
+            return ef.where(d > 0, T[i, d - 1], 0.0) + ef.sum(T[i, c] * X[t, c], over=c) * 0.5 + X[t, d]
+
+        return ef.scan(step, over=t, init=0.0, state=(d,))[i, t, d]
+
+    assert_agrees_at_every_height(shifted, (normal(6, 5),))
+    assert_agrees_at_every_height(mixed, (normal(4, 5), normal(3)))
