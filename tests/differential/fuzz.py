@@ -34,7 +34,7 @@ def main(first: int, end: int) -> int:
             found += reach
             if failure:
                 failures += 1
-                print(failure)
+                print(failure, flush=True)
     print("\n".join(f"{name:28} {count:7}" for name, count in sorted(found.items())))
     print(f"seeds {first}..{end - 1}: {end - first - failures} agree at every height, {failures} do not, "
           f"{time.monotonic() - begin:.0f} s")
