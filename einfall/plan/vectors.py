@@ -7,6 +7,7 @@ level. Lanes side by side in memory, or one element for all of them, are one acc
 from collections.abc import Callable
 
 from einfall.base.node import postorder
+from einfall.cascade.explicit import COSTLY
 from einfall.nest.nodes import Nest
 from einfall.nest.schedule import (
     legal_split_outside,
@@ -24,9 +25,7 @@ __all__ = ["choose_register_tiles", "choose_vector_loops"]
 
 TYPICAL = 64.0
 SPECIAL = 16.0  # operations of a special function
-SPECIALS = frozenset(("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "sin", "cos", "tan", "sinh",
-                      "cosh", "tanh", "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh", "erf", "sigmoid",
-                      "lgamma", "pow", "divide", "sqrt", "rsqrt", "floor_divide", "remainder"))
+SPECIALS = COSTLY | {"divide", "sqrt", "rsqrt", "floor_divide", "remainder"}
 LANES = 16.0
 ROWS = 6  # iterations that share the loads of a reduction: with four registers a row, 24 of 32 hold results
 PANEL = 64  # lanes of a panel: four registers of f32
