@@ -3,13 +3,9 @@
 import numpy as np
 
 from einfall.cascade.run import Result
+from einfall.instruments.agreement import tolerance
 
 __all__ = ["assert_agrees", "tolerance"]
-
-
-def tolerance(error: np.ndarray, reduced_elems: int) -> np.ndarray:
-    """How far a result may be from the reference: 16 (log2 n + 8) eps cond, with eps cond and n from the reference."""
-    return 16 * (np.log2(max(reduced_elems, 1)) + 8) * error
 
 
 def assert_agrees(actual: np.ndarray, reference: Result, *, what: str = "result") -> None:
