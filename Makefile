@@ -4,13 +4,14 @@ VENV ?= .venv
 SEEDS ?= 0 2000
 RUN := $(VENV)/bin/python
 
-.PHONY: quick test fuzz bench lint environment clean help
+.PHONY: quick test fuzz bench demo lint environment clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make test         all tests, in an environment made on first use (.venv)"
 	@echo "make quick        lint and the tests that guard every commit"
 	@echo "make bench        ratios to the libraries that people would otherwise call: bench/RESULTS.md"
+	@echo "make demo         programs on real data beside NumPy and torch: one table, and pictures in demo/out"
 	@echo "make fuzz         2,000 random programs at every height (SEEDS='0 2000')"
 
 environment: $(VENV)/ready
@@ -21,7 +22,7 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 lint: environment
-	$(VENV)/bin/ruff check einfall tests bench
+	$(VENV)/bin/ruff check einfall tests bench demo
 
 quick: lint
 	$(RUN) -m pytest -n 2 -m "not slow" tests
@@ -33,8 +34,16 @@ bench: environment
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'torch>=2.4'
 	$(RUN) -m bench.run
 
+# torch and scikit-learn are large, so that only the demo waits for them.
+$(VENV)/ready-for-demo: $(VENV)/ready
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[demo]'
+	touch $@
+
+demo: $(VENV)/ready-for-demo
+	$(RUN) -m demo
+
 fuzz: environment
 	$(RUN) -m tests.differential.fuzz $(SEEDS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info demo/out
