@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from einfall.cascade.text import text
 from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, ordered, strong
+from einfall.front.observers import OBSERVERS, Call
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
 from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
@@ -85,12 +87,10 @@ class Kernel:
     def __call__(self, *args, **options):
         if is_tracing():
             return inlined(self, args, options)
+        if OBSERVERS:
+            return observed(self, args, options)
         arguments = collect(self.signature, self.__name__, args, options)
-        ready = self.prepared(arguments)
-        if ready.finder is not None:
-            check_accesses(ready, arguments)
-        results = ready.machine.run(arguments)
-        return _rebuilt(ready.program.structure, [as_given(result, arguments) for result in results])
+        return results_of(self.prepared(arguments), arguments)
 
     def lower(self, *args, **options) -> "Lowered":
         """The program for arguments like these at every height."""
@@ -134,6 +134,27 @@ class Kernel:
         program.admit(arguments)
         known.append(program)
         return program
+
+
+def observed(held: Kernel, args: tuple, options: dict):
+    """The results of a call, and the observers told of it."""
+    begin = time.perf_counter()
+    arguments = collect(held.signature, held.__name__, args, options)
+    ready = held.prepared(arguments)
+    prepared = time.perf_counter()
+    results = results_of(ready, arguments)
+    call = Call(held, args, options, time.perf_counter() - begin, prepared - begin)
+    for observer in tuple(OBSERVERS):
+        observer(call)
+    return results
+
+
+def results_of(ready: "Ready", arguments: Arguments):
+    """What the kernel returns for these arguments, in their library."""
+    if ready.finder is not None:
+        check_accesses(ready, arguments)
+    results = ready.machine.run(arguments)
+    return _rebuilt(ready.program.structure, [as_given(result, arguments) for result in results])
 
 
 def allow_deep_recursion() -> None:
