@@ -77,5 +77,5 @@ def see(result, arguments):
     return f"{right:.0%} of the next bytes guessed right in the second half (always a blank: {common:.0%})"
 
 
-PROGRAM = Program("causal attention", f"{LENGTH} bytes of text, {HEADS} heads of {WIDTH}", load, tiny, attention,
+PROGRAM = Program("causal attention", f"{LENGTH} bytes, {HEADS} heads of {WIDTH}", load, tiny, attention,
                   with_numpy, with_torch, q, see)

@@ -98,5 +98,4 @@ def see(result, arguments):
     return f"{right} of {len(found)} misspelt words found again: {examples}"
 
 
-PROGRAM = Program("nearest words", f"{WORDS} misspelt words, a manual's words", load, tiny, nearest, with_numpy,
-                  with_torch, w, see)
+PROGRAM = Program("nearest words", f"{WORDS} misspelt words", load, tiny, nearest, with_numpy, with_torch, w, see)
