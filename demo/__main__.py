@@ -23,7 +23,7 @@ def table(outcomes: list[Outcome]) -> Table:
     made = Table(title=f"medians of interleaved runs in one process, {THREADS} threads each", box=SIMPLE_HEAD,
                  pad_edge=False, collapse_padding=True)
     made.add_column("program\ndata", no_wrap=True)
-    for name in ("einfall\nms", "NumPy\nms", "torch\nms", "times faster\nthan best", "first\ncall s", "error"):
+    for name in ("einfall\nms", "NumPy\nms", "torch\nms", "times\nfaster", "first\ncall s", "error"):
         made.add_column(name, justify="right", no_wrap=True)
     for program, times_s, first_s, distance, _, _, _ in outcomes:
         faster = min(times_s["NumPy"], times_s["torch"]) / times_s["einfall"]
@@ -50,7 +50,7 @@ def main() -> int:
         outcomes.append(found)
         console.print(f"{number}/{len(wanted)} [bold]{program.name}[/bold]: {found.seen}", soft_wrap=True)
     console.print(table(outcomes))
-    console.print("times faster than best: the better of NumPy and torch; below 1, in red, a library is faster.\n"
+    console.print("times faster than the better of NumPy and torch; below 1, in red, a library is faster.\n"
                   "first call: tracing and compiling included. error: the largest difference from the\n"
                   "float64 reference as a share of the largest value; one that rounding does not explain, or\n"
                   f"a peer further away than {PEERS:g}, stops the demo.", soft_wrap=True)
