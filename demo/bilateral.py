@@ -25,35 +25,39 @@ def bilateral(X, spatial, tonal):
 
 
 def with_numpy(X, spatial, tonal):
-    height, width, _ = X.shape
-    above, total = np.zeros_like(X), np.zeros((height, width, 1), X.dtype)
+    X = np.ascontiguousarray(X.transpose(2, 0, 1))  # planes: three times as fast as three colours side by side
+    _, height, width = X.shape
+    above, total = np.zeros_like(X), np.zeros_like(X[0])
     for r in range(-3, 4):
         for s in range(-3, 4):
-            here = slice(max(0, -r), height - max(0, r)), slice(max(0, -s), width - max(0, s))
-            there = slice(max(0, r), height + min(0, r)), slice(max(0, s), width + min(0, s))
+            here = ..., slice(max(0, -r), height - max(0, r)), slice(max(0, -s), width - max(0, s))
+            there = ..., slice(max(0, r), height + min(0, r)), slice(max(0, s), width + min(0, s))
             near = X[there]
-            colour = ((near - X[here]) ** 2).sum(2, keepdims=True) * np.float32(1 / (2 * tonal**2))
-            weight = np.exp(np.float32(-(r * r + s * s) / (2 * spatial**2)) - colour)
+            weight = np.square(near - X[here]).sum(0)
+            weight *= np.float32(-1 / (2 * tonal**2))
+            weight -= np.float32((r * r + s * s) / (2 * spatial**2))
+            np.exp(weight, out=weight)
             above[here] += weight * near
             total[here] += weight
-    return above / total
+    return (above / total).transpose(1, 2, 0)
 
 
 def with_torch(X, spatial, tonal):
     import torch
 
-    height, width, _ = X.shape
-    above, total = torch.zeros_like(X), X.new_zeros(height, width, 1)
+    X = X.permute(2, 0, 1).contiguous()
+    _, height, width = X.shape
+    above, total = torch.zeros_like(X), torch.zeros_like(X[0])
     for r in range(-3, 4):
         for s in range(-3, 4):
-            here = slice(max(0, -r), height - max(0, r)), slice(max(0, -s), width - max(0, s))
-            there = slice(max(0, r), height + min(0, r)), slice(max(0, s), width + min(0, s))
+            here = ..., slice(max(0, -r), height - max(0, r)), slice(max(0, -s), width - max(0, s))
+            there = ..., slice(max(0, r), height + min(0, r)), slice(max(0, s), width + min(0, s))
             near = X[there]
-            colour = ((near - X[here]) ** 2).sum(2, keepdim=True) / (2 * tonal**2)
-            weight = torch.exp(-(r * r + s * s) / (2 * spatial**2) - colour)
+            weight = (near - X[here]).square_().sum(0)
+            weight.mul_(-1 / (2 * tonal**2)).sub_((r * r + s * s) / (2 * spatial**2)).exp_()
             above[here] += weight * near
             total[here] += weight
-    return above / total
+    return (above / total).permute(1, 2, 0)
 
 
 def load():

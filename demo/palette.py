@@ -22,7 +22,7 @@ def step(X, C):
 
 
 def with_numpy(X, C):
-    nearest = ((C * C).sum(1) - 2 * X @ C.T).argmin(1)
+    nearest = (X @ (-2 * C.T) + (C * C).sum(1)).argmin(1)
     count = np.bincount(nearest, minlength=len(C))[:, None]
     total = np.stack([np.bincount(nearest, X[:, d], len(C)) for d in range(X.shape[1])], axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), C).astype(X.dtype), nearest
