@@ -1,6 +1,7 @@
 """Passes from cascade to cascade that prepare for loops: absence made explicit, tensors read in place."""
 
 from einfall.base.node import Node, postorder, rewrite
+from einfall.cascade.bounds import bounds_of, conjuncts
 from einfall.cascade.nodes import Access, Cascade, Index, Reduce, Scan, Tensor
 from einfall.cascade.presence import absence, annihilations
 from einfall.cascade.scope import substitute
@@ -28,8 +29,20 @@ def make_absence_explicit(cascade: Cascade) -> Cascade:
             for place, arg in reversed(list(enumerate(node.args))):
                 for gone, value in reversed(annihilations(node.op, place, absence(arg, memo))):
                     made = Select(rewrite(gone, lambda item: None, done), value, made)
+        if isinstance(node, Reduce) and len(node.bodies) == 1:
+            made = _restricted(node, made, memo, done)
         done[node] = made
     return Cascade(cascade.name, cascade.inputs, tuple(done[output] for output in cascade.outputs))
+
+
+def _restricted(node: Reduce, made: Reduce, memo: dict, done: dict) -> Reduce:
+    """The reduction with its body a selection where what is absent is the identity and the condition bounds a rank."""
+    (body,), (identity, *_) = made.bodies, node.monoid.identity
+    for gone, value in reversed(absence(node.bodies[0], memo)):
+        if value is identity and any(bounds_of(condition, rank) for condition in conjuncts(gone, holds=False)
+                                     for rank in node.ranks):
+            body = Select(rewrite(gone, lambda item: None, done), identity, body)
+    return Reduce(made.monoid, made.ranks, made.extents, (body,))
 
 
 def _rebuilt(node: Node, done: dict[Node, Node]) -> Node:

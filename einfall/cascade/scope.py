@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from einfall.base.node import Node, rebuild
 from einfall.cascade.nodes import Carried, Index, Rank, Reduce, Scan, State, Tensor
 
-__all__ = ["carried", "fresh", "substitute"]
+__all__ = ["bound_here", "carried", "fresh", "substitute"]
 
 
 def fresh(rank: Rank, taken) -> Rank:
@@ -89,3 +89,13 @@ def carried(scan: Scan) -> Scan:
     steps = tuple(substitute(step, {scan.label: Carried(scan.label, ranks)}) for step in scan.steps)
     return Scan(scan.rank, scan.extent, scan.label, scan.axes, scan.extents, scan.inits, steps, scan.exclusive,
                 scan.reverse, scan.last)
+
+
+def bound_here(node: Node) -> frozenset:
+    """The ranks and labels that a node binds."""
+    match node:
+        case Reduce(ranks=ranks) | Tensor(ranks=ranks):
+            return frozenset(ranks)
+        case Scan():
+            return frozenset((node.rank, node.label, *(axis for axes in node.axes for axis in axes)))
+    return frozenset()

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from einfall.base.node import Node, children, postorder, rewrite
 from einfall.cascade import nodes as cas
+from einfall.cascade.bounds import Bounds, bounds_of, guarded
 from einfall.cascade.explicit import COSTLY, inline, make_absence_explicit
+from einfall.cascade.scope import bound_here
 from einfall.nest.check import check
 from einfall.nest.nodes import Nest
 from einfall.scalar import memory as mem
@@ -36,11 +38,14 @@ def cascade_to_nest(cascade: cas.Cascade) -> Nest:
 LONG = 24  # operators
 
 
+Place = mem.Buffer | mem.Value  # where a value is: in memory, or carried by a loop
+
+
 class States:
     """What the label of a scan stands for inside its loop: where the states are."""
 
-    def __init__(self, buffers: tuple[mem.Buffer, ...]):
-        self.buffers = buffers
+    def __init__(self, places: tuple[Place, ...]):
+        self.places = places
 
 
 class Level(NamedTuple):
@@ -50,12 +55,13 @@ class Level(NamedTuple):
     bound: tuple
     states: States | None
     statements: list[mem.Statement]
+    count: Expr | None = None
 
 
 class Kept(NamedTuple):
-    """Values in workspaces: over which ranks, and for which coordinates of the loops around them."""
+    """Values that are kept: over which ranks, and for which coordinates of the loops around them."""
 
-    buffers: tuple[mem.Buffer, ...]
+    buffers: tuple[Place, ...]
     ranks: tuple[cas.Rank, ...]
     extents: tuple[Expr, ...]
     outer: tuple[tuple[Node, object], ...]
@@ -121,19 +127,32 @@ class _Lowering:
         """An extent, in the language of nests."""
         return rewrite(extent, lambda node: mem.Size(node.input, node.axis) if isinstance(node, cas.Size) else None)
 
-    def open(self, rank: cas.Rank, extent: Expr) -> None:
+    def open(self, rank: cas.Rank, extent: Expr, limits: list[Bounds] | None = None) -> None:
+        """A loop over a rank, from the largest lower limit to the smallest upper one."""
+        lows = [self.value(low) for one in limits or () for low in one.lows]
+        count = self.size(extent)
+        for high in [self.value(high) for one in limits or () for high in one.highs]:
+            count = Map(OPS["minimum"], (count, high))
         variable = mem.Variable(self.fresh(rank.name))
-        self.levels = [*self.levels, Level(variable, (variable,), None, [])]
+        place: Expr = variable
+        if lows:
+            begin: Expr = Const(0, I64)
+            for low in lows:
+                begin = Map(OPS["maximum"], (begin, low))
+            count, place = Map(OPS["subtract"], (count, begin)), Map(OPS["add"], (begin, variable))
+        if limits:
+            count = Map(OPS["maximum"], (count, Const(0, I64)))
+        self.levels = [*self.levels, Level(variable, (place,), None, [], count)]
         self.known = [*self.known, {}]
-        self.env = {**self.env, rank: variable}
+        self.env = {**self.env, rank: place}
         self.extents = {**self.extents, rank: extent}
 
     def close(self, rank: cas.Rank, kind: str, carried: tuple[mem.Carried, ...] = (), monoid: Monoid | None = None
               ) -> None:
         level = self.levels[-1]
-        extent = self.size(self.extents[rank])
+        count = self.size(self.extents[rank]) if level.count is None else level.count
         self.levels, self.known = self.levels[:-1], self.known[:-1]
-        self.emit(mem.Loop(level.variable, extent, kind, monoid, carried, tuple(level.statements)))
+        self.emit(mem.Loop(level.variable, count, kind, monoid, carried, tuple(level.statements)))
 
     def state(self) -> tuple:
         """What `restore` puts back: the loops open, and what names stand for."""
@@ -148,11 +167,11 @@ class _Lowering:
         return buffer
 
     def fill(self, buffers: tuple[mem.Buffer, ...], outer: tuple[Expr, ...], ranks, extents,
-             compute: Callable[[], tuple[Expr, ...]]) -> None:
-        """buffers[outer, ranks] = compute(), for all coordinates of the ranks."""
+             compute: Callable[[], tuple[Expr, ...]], limits: dict[cas.Rank, list[Bounds]] | None = None) -> None:
+        """buffers[outer, ranks] = compute(), for all coordinates of the ranks, or those within limits."""
         state = self.state()
         for rank, extent in zip(ranks, extents):
-            self.open(rank, extent)
+            self.open(rank, extent, (limits or {}).get(rank))
         places = (*outer, *(self.env[rank] for rank in ranks))
         for buffer, value in zip(buffers, compute()):
             self.emit(mem.Store(buffer, places, value))
@@ -216,11 +235,13 @@ class _Lowering:
                 buffer = kept.buffers[0]
                 indices = (*(self.env[rank] for rank in kept.ranks), *indices)
             case cas.State(label, place):
-                buffer = self.env[label].buffers[place]
+                buffer = self.env[label].places[place]
             case cas.History(scan, place):
                 kept = self.scan(scan)
                 buffer = kept.buffers[place]
                 indices = (*(self.env[rank] for rank in kept.ranks), *indices)
+        if isinstance(buffer, mem.Value):
+            return buffer
         if all(isinstance(index, cas.Index) for index in node.indices):
             return mem.Load(buffer, indices, None)  # a bare rank has the extent of its axis
         return mem.Load(buffer, indices, const(0, node.dtype) if node.outside is None else node.outside)
@@ -272,8 +293,8 @@ class _Lowering:
                     return kept
         return None
 
-    def keep(self, node: Node, buffers: tuple[mem.Buffer, ...], ranks: tuple[cas.Rank, ...]) -> Kept:
-        """Remembers, at the innermost level, that a node is in workspaces."""
+    def keep(self, node: Node, buffers: tuple[Place, ...], ranks: tuple[cas.Rank, ...]) -> Kept:
+        """Remembers, at the innermost level, where the values of a node are."""
         outer = tuple((variable, self.env[variable]) for variable in node.free if variable not in ranks)
         kept = Kept(buffers, ranks, tuple(self.extents[rank] for rank in ranks), outer)
         self.known[-1].setdefault(node, []).append(kept)
@@ -297,7 +318,7 @@ class _Lowering:
                 return values
             extents = tuple(self.extents[rank] for rank in ranks)
             buffers = tuple(self.workspace(dtype, extents) for dtype in dtypes)
-            self.fill(buffers, (), ranks, extents, compute)
+            self.fill(buffers, (), ranks, extents, compute, self.limits_of_users(node, ranks))
             kept = self.keep(node, buffers, ranks)
             self.restore(state)
         values = tuple(mem.Load(buffer, tuple(self.env[rank] for rank in kept.ranks), None) for buffer in kept.buffers)
@@ -308,14 +329,15 @@ class _Lowering:
 
     def reduced(self, node: cas.Reduce) -> tuple[Expr, ...]:
         """A loop a rank, the elements brought together in carried values."""
+        limits, bodies = restricted(node)
         state = self.state()
         chain: list[tuple[mem.Value, ...]] = []
         for rank, extent in zip(node.ranks, node.extents):
-            self.open(rank, extent)
+            self.open(rank, extent, limits[rank])
             chain.append(tuple(mem.Value(self.fresh("a"), dtype) for dtype in node.monoid.dtypes))
         if not chain:
-            return tuple(map(self.value, node.bodies))
-        elements = tuple(map(self.value, node.bodies))
+            return tuple(map(self.value, bodies))
+        elements = tuple(map(self.value, bodies))
         inits, updates, monoid = [node.monoid.identity, *chain[:-1]], elements, node.monoid
         for place in reversed(range(len(chain))):
             carried = tuple(map(mem.Carried, chain[place], inits[place], updates))
@@ -323,6 +345,24 @@ class _Lowering:
             updates, monoid = chain[place], None  # the loops around continue what the innermost one began
         self.restore(state)
         return chain[0]
+
+    def limits_of_users(self, node: Node, ranks: tuple[cas.Rank, ...]) -> dict[cas.Rank, list[Bounds]]:
+        """The limits that all reductions that read a value put on its ranks, where they are known at this place."""
+        found = {}
+        for rank in ranks:
+            alike = {tuple(restricted(user)[0][rank]) if isinstance(user, cas.Reduce) else None
+                     for user in self.users.get((node, rank), (None,))}
+            (only,) = alike if len(alike) == 1 else (None,)
+            # the loops of its other ranks are opened in order: a limit may read those before
+            if only and all(self.is_known_here(one, set(ranks[ranks.index(rank):])) for one in only):
+                found[rank] = list(only)
+        return found
+
+    def is_known_here(self, bounds: Bounds, later: set[cas.Rank]) -> bool:
+        """Whether limits depend on nothing but what the loops around give."""
+        free = frozenset().union(*(limit.free for limit in (*bounds.lows, *bounds.highs)))
+        around = {id(item) for level in self.levels for item in level.bound}
+        return free.isdisjoint(later) and all(id(self.env.get(variable)) in around for variable in free)
 
     def scan(self, scan: cas.Scan) -> Kept:
         """The histories of the states of a scan (only the last states if that is all that is asked for)."""
@@ -334,55 +374,79 @@ class _Lowering:
         state = self.state()
         self.levels, self.known = self.levels[:depth], self.known[:depth]
         sizes = tuple(self.extents[rank] for rank in ranks)
-        length = () if scan.last else (scan.extent,)
-        dtypes = [init.dtype for init in scan.inits]
-        histories = tuple(self.workspace(dtype, (*sizes, *length, *extents))
-                          for dtype, extents in zip(dtypes, scan.extents))
         inside = self.state()
-        for rank, size in zip(ranks, sizes):
-            self.open(rank, size)
-        self.steps(scan, histories, tuple(self.env[rank] for rank in ranks))
-        for rank in reversed(ranks):
-            self.close(rank, "parallel")
-        self.restore(inside)
-        kept = self.keep(scan, histories, ranks)
+        if scan.last and not ranks and depth > 1:
+            kept = self.keep(scan, self.steps(scan), ranks)
+        else:
+            length = () if scan.last else (scan.extent,)
+            histories = tuple(self.workspace(init.dtype, (*sizes, *length, *extents))
+                              for init, extents in zip(scan.inits, scan.extents))
+            for rank, size in zip(ranks, sizes):
+                self.open(rank, size)
+            outer = tuple(self.env[rank] for rank in ranks)
+            last = self.steps(scan, None if scan.last else histories, outer)
+            if scan.last:
+                self.copy(scan, last, histories, outer)
+            for rank in reversed(ranks):
+                self.close(rank, "parallel")
+            self.restore(inside)
+            kept = self.keep(scan, histories, ranks)
         self.restore(state)
         return kept
 
-    def steps(self, scan: cas.Scan, histories: tuple[mem.Buffer, ...], outer: tuple[Expr, ...]) -> None:
-        """The states begin, and are updated along the rank; each step reads the states before it."""
-        dtypes = [init.dtype for init in scan.inits]
-        now, new = (tuple(map(self.workspace, dtypes, scan.extents)) for _ in range(2))
-        for buffer, axes, extents, init in zip(now, scan.axes, scan.extents, scan.inits):
-            self.fill((buffer,), (), axes, extents, lambda init=init: (self.value(init),))
+    def steps(self, scan: cas.Scan, histories: tuple[mem.Buffer, ...] | None = None, outer: tuple[Expr, ...] = ()
+              ) -> tuple[Place, ...]:
+        """The states begin, and are updated along the rank; where the last ones are.
+
+        A state without axes is carried by the loop. One with axes is in memory, and is updated in place where only its
+        own step reads it, at the same coordinates; others are computed beside and copied.
+        """
+        now = tuple(self.workspace(init.dtype, extents) if axes else mem.Value(self.fresh("s"), init.dtype)
+                    for init, axes, extents in zip(scan.inits, scan.axes, scan.extents))
+        inits = [self.value(init) if not axes else None for init, axes in zip(scan.inits, scan.axes)]
+        for place, init in enumerate(scan.inits):
+            self.fill_state(scan, place, now[place], lambda init=init: (self.value(init),))
+        beside = {place: self.workspace(scan.inits[place].dtype, scan.extents[place]) for place in range(len(now))
+                  if scan.axes[place] and not _is_updated_in_place(scan, place)}
         state = self.state()
         step = mem.Variable(self.fresh(scan.rank.name))
-        place: Expr = step
+        place_now: Expr = step
         if scan.reverse:
             last = Map(OPS["subtract"], (self.size(scan.extent), Const(1, I64)))
-            place = Map(OPS["subtract"], (last, step))
+            place_now = Map(OPS["subtract"], (last, step))
         states = States(now)
-        self.levels = [*self.levels, Level(step, (place, states), states, [])]
+        self.levels = [*self.levels, Level(step, (place_now, states), states, [])]
         self.known = [*self.known, {}]
-        self.env = {**self.env, scan.rank: place, scan.label: states}
+        self.env = {**self.env, scan.rank: place_now, scan.label: states}
         self.extents = {**self.extents, scan.rank: scan.extent}
-
-        def copy(source, target, places) -> None:
-            for one, other, axes, extents in zip(source, target, scan.axes, scan.extents):
-                self.fill((other,), places, axes, extents, lambda one=one, axes=axes: (
-                    mem.Load(one, tuple(self.env[rank] for rank in axes), None),))
-
-        if scan.exclusive and not scan.last:
-            copy(now, histories, (*outer, place))
-        for buffer, axes, extents, after in zip(new, scan.axes, scan.extents, scan.steps):
-            self.fill((buffer,), (), axes, extents, lambda after=after: (self.value(after),))
-        copy(new, now, ())
-        if not scan.exclusive and not scan.last:
-            copy(new, histories, (*outer, place))
-        self.close(scan.rank, "sequential")
+        if scan.exclusive and histories:
+            self.copy(scan, now, histories, (*outer, place_now))
+        updates = [None if axes else self.value(after) for axes, after in zip(scan.axes, scan.steps)]
+        for place, after in sorted(enumerate(scan.steps), key=lambda item: item[0] not in beside):
+            self.fill_state(scan, place, beside.get(place, now[place]), lambda after=after: (self.value(after),))
+        for place, new in beside.items():
+            self.fill_state(scan, place, now[place], lambda place=place, new=new: (
+                mem.Load(new, tuple(self.env[rank] for rank in scan.axes[place]), None),))
+        if not scan.exclusive and histories:
+            after = tuple(place if update is None else update for place, update in zip(now, updates))
+            self.copy(scan, after, histories, (*outer, place_now))
+        carried = tuple(mem.Carried(value, init, update) for value, init, update in zip(now, inits, updates)
+                        if update is not None)
+        self.close(scan.rank, "sequential", carried)
         self.restore(state)
-        if scan.last:
-            copy(now, histories, outer)
+        return now
+
+    def fill_state(self, scan: cas.Scan, place: int, buffer: Place, compute: Callable[[], tuple[Expr, ...]]) -> None:
+        """The values of a state with axes, for all their coordinates; nothing for a state without."""
+        if scan.axes[place]:
+            self.fill((buffer,), (), scan.axes[place], scan.extents[place], compute)
+
+    def copy(self, scan: cas.Scan, source: tuple[Expr | mem.Buffer, ...], target: tuple[mem.Buffer, ...],
+             places: tuple[Expr, ...]) -> None:
+        """The states, stored at these coordinates."""
+        for one, other, axes, extents in zip(source, target, scan.axes, scan.extents):
+            self.fill((other,), places, axes, extents, lambda one=one, axes=axes: (
+                mem.Load(one, tuple(self.env[rank] for rank in axes), None) if isinstance(one, mem.Buffer) else one,))
 
 
 def _input(item: cas.Input | cas.Scalar) -> mem.Buffer | mem.Number:
@@ -421,3 +485,33 @@ def _binders(cascade: cas.Cascade) -> dict[tuple[Node, Node], frozenset]:
                 here = frozenset((bound[variable],)) if variable in bound else own.get(variable, frozenset())
                 below[variable] = below.get(variable, frozenset()) | here
     return {(node, variable): binders for node, found in around.items() for variable, binders in found.items()}
+
+
+def restricted(node: cas.Reduce) -> tuple[dict[cas.Rank, list[Bounds]], tuple[Expr, ...]]:
+    """The limits that the body's conditions put on each rank, and the body with the conditions that are left."""
+    limits: dict[cas.Rank, list[Bounds]] = {rank: [] for rank in node.ranks}
+    if len(node.bodies) > 1 or not node.ranks:
+        return limits, node.bodies
+    conditions, body = guarded(node.bodies[0], node.monoid.identity[0])
+    for condition in conditions:
+        innermost = [rank for rank in node.ranks if rank in condition.free][-1:]
+        found = bounds_of(condition, innermost[0]) if innermost else None
+        if found is None:
+            body = Select(condition, body, node.monoid.identity[0])
+        else:
+            limits[innermost[0]].append(found)
+    return limits, (body,)
+
+
+def _is_updated_in_place(scan: cas.Scan, place: int) -> bool:
+    """Whether a state is read by its own step only, and only at the coordinates that the step is computed for."""
+    own = tuple(map(cas.Index, scan.axes[place]))
+    for number, step in enumerate(scan.steps):
+        for node in postorder(step):
+            match node:
+                case cas.Access(cas.State(label, where), indices) if label is scan.label and where == place:
+                    if number != place or indices != own:
+                        return False
+                case cas.Tensor() | cas.Reduce() | cas.Scan() if not bound_here(node).isdisjoint(scan.axes[place]):
+                    return False
+    return True

@@ -30,7 +30,7 @@ def nest_to_tile(nest: Nest) -> tuple[Program, ...]:
 
 def _program(name: str, nest: Nest, memory: tuple[Buffer, ...], body: tuple[Statement, ...]) -> Program:
     grid = []
-    while len(body) == 1 and isinstance(body[0], Loop) and body[0].kind == "parallel":
+    while len(body) == 1 and isinstance(body[0], Loop) and body[0].kind == "parallel" and not body[0].extent.free:
         grid.append(Axis(body[0].variable, body[0].extent))
         body = body[0].body
     used = {node.name for node in postorder(*body, *grid) if isinstance(node, Buffer | Number)}

@@ -34,6 +34,8 @@ def legal_vectorise(loop: Loop) -> Refusal | None:
     inner = list(postorder(*loop.body))
     if any(isinstance(node, Loop) and node.kind == "vector" for node in inner):
         return Refusal(f"loop {loop.variable.name} holds a vector loop")
+    if _lengths_depend_on(loop):
+        return _of_other_lengths(loop)
     if loop.kind == "sequential":
         if loop.monoid is None:
             return Refusal(f"a step of loop {loop.variable.name} needs the one before it")
@@ -92,7 +94,7 @@ def legal_split_outside(loop: Loop) -> Refusal | None:
     inner = loop.body[0] if len(loop.body) == 1 else None
     if not isinstance(inner, Loop) or inner.kind == "sequential" or inner.carried:
         return Refusal(f"loop {loop.variable.name} does not hold one loop of independent iterations")
-    return None
+    return _of_other_lengths(loop) if _lengths_depend_on(loop) else None
 
 
 def split_outside(nest: Nest, name: str, by: int) -> Nest:
@@ -140,7 +142,18 @@ def legal_unroll_and_jam(loop: Loop) -> Refusal | None:
     for node in postorder(*loop.body):
         if isinstance(node, Workspace):
             return Refusal(f"loop {loop.variable.name} has a workspace, {node.buffer.name}, of its own")
-    return None
+    return _of_other_lengths(loop) if _lengths_depend_on(loop) else None
+
+
+def _lengths_depend_on(loop: Loop) -> bool:
+    """Whether a loop inside is of another length in each iteration, by the index or by a value computed inside."""
+    inner = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
+    own = {loop.variable, *(item.value for one in inner for item in one.carried)}
+    return any(not own.isdisjoint(one.extent.free) for one in inner)
+
+
+def _of_other_lengths(loop: Loop) -> Refusal:
+    return Refusal(f"a loop inside has another length in each iteration of loop {loop.variable.name}")
 
 
 def unroll_and_jam(nest: Nest, name: str, by: int) -> Nest:
