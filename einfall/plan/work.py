@@ -3,6 +3,7 @@
 All counting is here: the launch asks for the sum, the cost model for each kind.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -61,15 +62,30 @@ def instances(program: Program, size: Callable[[Expr], int]) -> int:
 
 def operations(program: Program, size: Callable[[Expr], int]) -> float:
     """Operators, accesses and combinations of all instances as they are written; what the launch weighs."""
+    known: dict[Expr, int] = {}
     total = 0.0
-    for block in blocks(program):
-        match block.statement:
+    for extents, count in _weights(program):
+        for extent in extents:
+            if extent not in known:
+                known[extent] = size(extent)
+            count *= known[extent]
+        total += count
+    return total
+
+
+@functools.lru_cache(1024)  # every call asks
+def _weights(program: Program) -> tuple[tuple[tuple[Expr, ...], float], ...]:
+    """What a step of the same loops does, with their extents."""
+    found: dict[tuple[Expr, ...], float] = {}
+    for around, statement in blocks(program):
+        match statement:
             case Store(value=value):
                 here = 1 + _written(value)
             case Loop(carried=carried):
                 here = len(carried) + _written(*(item.update for item in carried))
-        total += here * math.prod(size(loop.extent) for loop in block.around)
-    return total
+        extents = tuple(loop.extent for loop in around)
+        found[extents] = found.get(extents, 0.0) + here
+    return tuple(found.items())
 
 
 def _written(*exprs: Expr) -> int:

@@ -150,8 +150,8 @@ def test_every_program_has_a_cost(name):
     args, kwargs = PROGRAMS[name].arguments(np.random.default_rng(3))
     kernel = PROGRAMS[name].kernel
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs)
-    nest = choose_vector_loops(cascade_to_nest(kernel.program(arguments).cascade), lambda *axis: axis in arguments.units)
-    nest = choose_register_tiles(nest)
+    nest = cascade_to_nest(kernel.program(arguments).cascade)
+    nest = choose_register_tiles(choose_vector_loops(nest, lambda *axis: axis in arguments.units))
     found = predict(nest_to_tile(nest), nest.inputs, nest.outputs, sized(**arguments.sizes), MACHINE,
                     lambda *axis: axis in arguments.units, lambda *function: True)
     assert 0 <= found.limit.seconds <= found.seconds < 1
