@@ -105,12 +105,16 @@ class Kernel:
 
         The kernel is called several times, for about a second at most; the first time on a machine it is measured.
         """
-        arguments = collect(self.signature, self.__name__, args, options)
-        ready = self.prepared(arguments)
+        def entered() -> tuple[Arguments, Ready]:
+            arguments = collect(self.signature, self.__name__, args, options)
+            return arguments, self.prepared(arguments)
+
+        arguments, ready = entered()
         fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
-        call = Call(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, ready.finder is not None)
+        call = Call(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, timed(entered).fastest_s)
+        finder = ready.finder and ready.finder.whole
         machine, timing = this_machine(), timed(lambda: self(*args, **options))
-        return explanation(self.__name__, ready.machine.whole, call, machine, timing)
+        return explanation(self.__name__, ready.machine.whole, finder, call, machine, timing)
 
     def prepared(self, arguments: Arguments) -> "Ready":
         """What a call with these types, sizes and strides needs, checked and compiled the first time."""

@@ -8,8 +8,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from einfall.base.node import postorder
 from einfall.plan.machine import Machine
-from einfall.plan.traffic import is_vector, least_bytes, traffic_bytes
+from einfall.plan.traffic import Passing, is_vector, least_bytes, traffic_bytes
 from einfall.plan.work import Site, Work, instances, is_special, operations, sites, threads_for, work
 from einfall.scalar.memory import Buffer, Load, Loop, Store, Value
 from einfall.scalar.nodes import Const, Expr, Map, Select
@@ -19,16 +20,24 @@ __all__ = ["Cost", "Limit", "Prediction", "cost", "limit", "predict"]
 
 # Slots of an instruction on one register, where it is not one. An extremum that lets NaN through is two comparisons,
 # their union and a choice; divisions and roots are not pipelined.
-SLOTS = {"maximum": 4.0, "minimum": 4.0, "divide": 10.0, "sqrt": 16.0, "rsqrt": 26.0, "floor_divide": 400.0,
-         "remainder": 400.0, "sign": 4.0, "isfinite": 2.0, "isinf": 2.0}
+SLOTS = {"maximum": 4.0, "minimum": 4.0, "divide": 10.0, "sqrt": 16.0, "rsqrt": 26.0, "sign": 4.0,
+         "isfinite": 2.0, "isinf": 2.0}
 # Elements of exp in vector code that take as long as one of the function.
 EXPONENTIALS = {"exp2": 0.9, "log": 1.3, "log2": 1.3, "sin": 1.5, "cos": 1.5, "erf": 2.5, "logaddexp": 3.0}
+# Calls of exp in libm that take as long as one of the operator; the arguments decide much of it.
+CALLS = {"exp2": 0.7, "erf": 0.9, "log": 0.8, "log2": 0.8, "log10": 1.6, "log1p": 1.5, "expm1": 1.5, "cosh": 1.5,
+         "acosh": 1.0, "pow": 3.0, "tan": 3.5, "atan2": 3.5, "asinh": 5.0, "atanh": 5.0, "exp": 1.0, "sigmoid": 1.2,
+         "floor_divide": 1.0, "remainder": 1.0}
+CALL = 2.5  # of those that are not in the table
+JUMPING = 4.0  # bytes in order that pass in the time of one on another page, beyond the nearest caches
+REGISTERS = 24  # that hold what short loops keep; the others are needed to work
+WIDE = 4  # registers that the lanes of a loop fill that reduces in loops inside
 GATHERED = 2.0  # slots of a load per lane where lanes do not lie side by side
 BROADCAST = 0.5  # slots of a load of one element for all lanes: it is part of the instruction that uses it
+PADDED = 3.0  # slots per axis to ask whether an index is inside; indices have 64 bits
 HALVING = 1.0  # slots to bring the halves of a register together: half a register is half the work
 STARTING = 4.0  # slots to begin a vector loop and to end it
 LATENCY = 4.0  # slots before the result of an addition can be added to
-SHORT = 16  # registers that hold what short loops keep
 WINDOW = 400.0  # slots that a processor looks ahead: a shorter chain of additions hides behind what follows it
 KEPT_BYTES = 32 << 20  # larger results are given back to the system and provided again by every call
 
@@ -124,15 +133,20 @@ def cost(program: Program, size: Callable[[Expr], int], machine: Machine, is_uni
                "calls of libm": slots.calls * machine.library_s * share,
                "loads": slots.loads * slot_s * share}
     passing = traffic_bytes(program, size, [cache.capacity_bytes for cache in machine.caches])
-    for cache, nearer in zip(machine.caches[1:], passing):
-        seconds[cache.name] = nearer * share / cache.bandwidth_bytes_per_s
-    last = passing[-1] if passing else 0.0
-    fits = last <= (machine.caches[-1].capacity_bytes if machine.caches else 0)
+    for level, (cache, nearer) in enumerate(zip(machine.caches[1:], passing)):
+        seconds[cache.name] = _ordered(nearer, level) * share / cache.bandwidth_bytes_per_s
+    last = passing[-1].bytes
+    fits = last <= machine.caches[-1].capacity_bytes
     fresh = sum(amount for amount in (bytes_of(buffer, size) for buffer in program.outputs) if amount > KEPT_BYTES)
     # what fits stays from call to call; what does not comes from memory, and large results are provided anew
-    seconds["memory"] = (0.0 if fits else last / machine.main_bandwidth(threads)) + (
+    seconds["memory"] = (0.0 if fits else _ordered(passing[-1], len(passing)) / machine.main_bandwidth(threads)) + (
         fresh * share / machine.fresh_bytes_per_s)
     return Cost(program, work(program, size), last, threads, count, seconds, machine.launch_s if count else 0.0)
+
+
+def _ordered(passing: Passing, level: int) -> float:
+    """The bytes in order that would take as long; the second cache is near enough for any order."""
+    return passing.bytes + (JUMPING - 1) * passing.jumping_bytes * (level > 0)
 
 
 def bytes_of(buffer: Buffer, size: Callable[[Expr], int]) -> float:
@@ -172,7 +186,8 @@ class Slots:
         if not leaves or any(isinstance(leaf, Value) for leaf in leaves):
             return self.groups(around)
         total, kept, place = 1.0, 1, len(around)
-        while place and kept <= SHORT:
+        room = REGISTERS // self.wide(around)
+        while place and kept <= room:
             loop = around[place - 1]
             if loop.variable in leaves:
                 if not isinstance(loop.extent, Const):
@@ -180,11 +195,18 @@ class Slots:
                 kept *= loop.extent.value
                 total *= self.steps(loop, place - 1, around)
             place -= 1
-        if kept > SHORT:  # more than there are registers
+        if kept > room:
             return self.groups(around)
         return total * self.groups(around[:place])
 
-    def add(self, site) -> None:
+    def wide(self, around: Sequence) -> int:
+        """How many registers the lanes of the vector loop fill: one where functions are called."""
+        lane = next((loop for loop in around if is_vector(loop)), None)
+        if lane is None or lane.carried or any(is_special(node) for node in postorder(*lane.body)):
+            return 1
+        return WIDE
+
+    def add(self, site: Site) -> None:
         """The slots of one operator or access."""
         node, around, _ = site
         times = self.times(site)
@@ -193,12 +215,12 @@ class Slots:
         match node:
             case Load() | Store():
                 self.loads += times * self.registers(node.buffer.type.bits, lane) * self.access(node, lane)
-            case _ if is_special(node):
-                name, type = node.op.name, node.args[0].dtype.name
-                if self.has_vector_code(name, type):
-                    self.exponentials += times * self.lanes * EXPONENTIALS.get(name, 1.0)
-                else:
-                    self.calls += times * (self.lanes if lane is not None else 1.0)
+                if isinstance(node, Load) and node.outside is not None:
+                    self.arithmetic += times * PADDED * len(node.indices)
+            case Map(op, (first, *_)) if first.dtype.is_float and not self.has_vector_code(op.name, first.dtype.name):
+                self.calls += times * CALLS.get(op.name, CALL) * (self.lanes if lane is not None else 1.0)
+            case Map() if is_special(node):
+                self.exponentials += times * self.lanes * EXPONENTIALS.get(node.op.name, 1.0)
             case Map() if node not in self.fused:
                 bits = node.args[0].dtype.bits
                 self.arithmetic += times * SLOTS.get(node.op.name, 1.0) * self.registers(bits, lane)

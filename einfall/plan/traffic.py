@@ -17,6 +17,7 @@ from einfall.tile.nodes import Axis, Program
 __all__ = ["least_bytes", "traffic_bytes"]
 
 LINE_BYTES = 64  # what a cache keeps together
+PAGE_BYTES = 4096  # what is fetched ahead ends here
 GROUP = 64  # iterations of a vector loop that count as one step: their lanes go through the loops inside together
 
 
@@ -33,6 +34,13 @@ class Access(NamedTuple):
     buffer: Buffer
     axes: tuple[Range | None, ...]
     around: tuple[Axis | Loop, ...]
+
+
+class Passing(NamedTuple):
+    """Bytes that pass a cache, and those of them that go from page to page, where nothing is fetched ahead."""
+
+    bytes: float
+    jumping_bytes: float
 
 
 class Traffic:
@@ -124,9 +132,23 @@ class Traffic:
     def whole(self, buffer: Buffer) -> float:
         return math.prod(map(self.size, buffer.extents)) * max(buffer.type.bits // 8, 1)
 
-    def passing(self, capacity_bytes: float) -> float:
+    def passing(self, capacity_bytes: float) -> Passing:
         """Bytes that come from beyond a cache of this capacity, or go there."""
-        return sum(self._passing((), self.program.grid, capacity_bytes).values())
+        jumping = {access.buffer for access in self.accesses if self.jumps(access)}
+        found = self._passing((), self.program.grid, capacity_bytes)
+        return Passing(sum(found.values()), sum(amount for buffer, amount in found.items() if buffer in jumping))
+
+    def jumps(self, access: Access) -> bool:
+        """Whether the lanes of an access, or its next steps, are on other pages."""
+        lane = next((loop for loop in access.around if is_vector(loop)), None)
+        nearest = [loop.variable for loop in (access.around[-1:] + ((lane,) if lane else ()))
+                   if self.extents[loop.variable] > 1]
+        step_bytes = max(access.buffer.type.bits // 8, 1)
+        for axis, extent in zip(reversed(access.axes), reversed(access.buffer.extents)):
+            if axis and any(abs(factor) * step_bytes >= PAGE_BYTES for x, factor in axis.factors if x in nearest):
+                return True
+            step_bytes *= self.size(extent)
+        return False
 
     def _passing(self, around: tuple, grid: Sequence[Axis], capacity: float) -> dict[Buffer, float]:
         whole = self.touched(around)
@@ -154,7 +176,8 @@ def is_vector(loop: Axis | Loop) -> bool:
     return isinstance(loop, Loop) and loop.kind == "vector"
 
 
-def traffic_bytes(program: Program, size: Callable[[Expr], int], capacities: Sequence[float]) -> list[float]:
+def traffic_bytes(program: Program, size: Callable[[Expr], int], capacities: Sequence[float]
+                  ) -> list[Passing]:
     """The bytes that pass each cache of these capacities."""
     traffic = Traffic(program, size)
     return [traffic.passing(capacity) for capacity in capacities]

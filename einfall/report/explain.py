@@ -34,7 +34,7 @@ class Call(NamedTuple):
     units: frozenset[tuple[str, int]]
     small: frozenset[tuple[str, int, int]]
     fixed: Mapping[tuple[str, int], int]  # sizes that Python code looked at: (input, axis) -> size
-    is_checked: bool  # a fault finder runs before the programs
+    entry_s: float  # to take the arguments apart
 
 
 class KernelLine(NamedTuple):
@@ -88,20 +88,27 @@ def predicted(compiled: Compiled, call: Call, machine: Machine) -> Prediction:
                    lambda name, axis: (name, axis) in call.units, has_vector_code)
 
 
-def explanation(name: str, compiled: Compiled, call: Call, machine: Machine, measured: Timing,
-                derivation: str = "") -> Explanation:
-    """The report; nothing is run or measured here. `derivation` says how the program was derived, if it was."""
+def explanation(name: str, compiled: Compiled, finder: Compiled | None, call: Call, machine: Machine,
+                measured: Timing, derivation: str = "") -> Explanation:
+    """The report; nothing is run or measured here.
+
+    finder: what looks for faults before each call; derivation: how the program was derived, if it was.
+    """
     size = _size_of(call)
     cost = predicted(compiled, call, machine)
-    busy = [one for one in cost.costs if not one.is_idle]
+    checks = predicted(finder, call, machine).costs if finder else ()
+    busy = [one for one in (*checks, *cost.costs) if not one.is_idle]
+    expected_s = call.entry_s + sum(one.seconds for one in (*checks, *cost.costs))
+    binds = max(busy, key=lambda one: one.seconds).binds if busy else "calls"
     kernels = tuple(KernelLine(
         one.program.name, tuple(size(axis.extent) for axis in one.program.grid), _lanes(one), one.threads,
         one.work.operations, one.work.specials, one.bytes, one.seconds, one.binds) for one in busy)
-    notes = tuple(_notes(compiled, call, machine, cost, measured))
+    notes = tuple(_notes(compiled, finder, call, machine, cost, measured, expected_s))
     return Explanation(name, call.arguments, derivation, kernels,
-                       len(cost.costs) - len(busy), machine, sum(one.operations for one in kernels),
-                       sum(one.special_functions for one in kernels), cost.least_bytes, cost.seconds, measured,
-                       cost.limit.seconds, cost.limit.formula, cost.binds, notes)
+                       len(checks) + len(cost.costs) - len(busy), machine,
+                       sum(one.work.operations for one in cost.costs), sum(one.work.specials for one in cost.costs),
+                       cost.least_bytes, expected_s, measured, cost.limit.seconds, cost.limit.formula,
+                       "calls" if call.entry_s > expected_s / 2 else binds, notes)
 
 
 def _size_of(call: Call):
@@ -118,7 +125,8 @@ def _lanes(one: Cost) -> tuple[str, ...]:
 
 # Notes
 
-def _notes(compiled: Compiled, call: Call, machine: Machine, cost: Prediction, measured: Timing) -> Iterator[str]:
+def _notes(compiled: Compiled, finder: Compiled | None, call: Call, machine: Machine, cost: Prediction,
+           measured: Timing, expected_s: float) -> Iterator[str]:
     """What a user would want to know, each where it is true."""
     used = {(node.op.name, node.args[0].dtype) for node in postorder(*compiled.tiles)
             if isinstance(node, Map) and node.args[0].dtype.is_float and not node.is_weak}
@@ -128,8 +136,8 @@ def _notes(compiled: Compiled, call: Call, machine: Machine, cost: Prediction, m
             by_type.setdefault(dtype.name, set()).add(op)
     for type, names in sorted(by_type.items()):
         yield (f"{', '.join(sorted(names))} of {type}: there is no vector code, libm is called for each element")
-    if call.is_checked:
-        yield "indices are checked at run time: before each call another program looks for one outside its axis"
+    if finder:
+        yield "indices are checked at run time: before each call a program looks for one outside its axis"
     if call.fixed:
         shown = ", ".join(f"axis {axis} of {name} = {value}" for (name, axis), value in sorted(call.fixed.items()))
         yield f"Python code looked at a size, so another program is traced when it changes: {shown}"
@@ -144,8 +152,8 @@ def _notes(compiled: Compiled, call: Call, machine: Machine, cost: Prediction, m
     if measured.median_s > UNEVEN * measured.fastest_s:
         yield (f"the calls differ, the fastest took {seconds(measured.fastest_s)}: other programs were at work, or "
                "memory was provided anew")
-    if cost.seconds and not 1 / FAR <= measured.median_s / cost.seconds <= FAR:
-        yield f"the prediction is off: a call takes {measured.median_s / cost.seconds:.2g} times as long"
+    if expected_s and not 1 / FAR <= measured.median_s / expected_s <= FAR:
+        yield f"the prediction is off: a call takes {measured.median_s / expected_s:.2g} times as long"
 
 
 def _about_threads(cost: Prediction, call: Call, machine: Machine) -> Iterator[str]:

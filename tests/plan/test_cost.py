@@ -102,9 +102,11 @@ def test_bytes_through_a_cache():
     program, size = parse(PRODUCT), sized(A=(64, 512), B=(512, 64))
     whole = 4 * (64 * 512 + 512 * 64 + 64 * 64)
     large, small = traffic_bytes(program, size, [1e9, 16 << 10])
-    assert large == whole
-    assert small >= 64 * 4 * 512 * 64  # B again for every row
-    assert traffic_bytes(parse(ADD), sized(A=(10**6,), B=(10**6,)), [16 << 10]) == [12e6]
+    assert large == (whole, 0)
+    assert small.bytes >= 64 * 4 * 512 * 64  # B again for every row
+    assert traffic_bytes(parse(ADD), sized(A=(10**6,), B=(10**6,)), [16 << 10]) == [(12e6, 0)]
+    (wide,) = traffic_bytes(program, sized(A=(64, 512), B=(512, 2000)), [16 << 10])
+    assert 0.9 * wide.bytes < wide.jumping_bytes < wide.bytes  # the rows of B are on other pages
 
 
 @ef.kernel
@@ -116,7 +118,7 @@ def softmax(A):
 def prediction(kernel, *args, machine=MACHINE):
     arguments = collect(kernel.signature, kernel.__name__, args, {})
     whole = kernel.prepared(arguments).machine.whole
-    call = Call(arguments.known, arguments.sizes, arguments.units, arguments.small, {}, False)
+    call = Call(arguments.known, arguments.sizes, arguments.units, arguments.small, {}, 0.0)
     return predicted(whole, call, machine)
 
 

@@ -33,14 +33,15 @@ time
   binds      memory"""
 
 
-def report(kernel, *args, machine=MACHINE, timing=None, derivation="", **options):
+def report(kernel, *args, machine=MACHINE, timing=None, derivation="", entry_s=0.0, **options):
     arguments = collect(kernel.signature, kernel.__name__, args, options)
     ready = kernel.prepared(arguments)
     fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
-    call = Call(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, ready.finder is not None)
-    first = explanation(kernel.__name__, ready.machine.whole, call, machine, Timing(1.0, 1.0, 1))
+    call = Call(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s)
+    finder = ready.finder and ready.finder.whole
+    first = explanation(kernel.__name__, ready.machine.whole, finder, call, machine, Timing(1.0, 1.0, 1))
     timing = timing or Timing(first.predicted_s, first.predicted_s, 9)
-    return explanation(kernel.__name__, ready.machine.whole, call, machine, timing, derivation)
+    return explanation(kernel.__name__, ready.machine.whole, finder, call, machine, timing, derivation)
 
 
 @ef.kernel

@@ -4,6 +4,7 @@ Floats follow IEEE; a product may be added without being rounded (contract), and
 integers give the documented values and never trap or become poison.
 """
 
+import functools
 import re
 from collections.abc import Callable
 
@@ -159,6 +160,7 @@ class Operators:
         return emit(f"{step} {one} {value} to {other}")
 
 
+@functools.cache
 def library_functions(op: str, dtype: DType) -> frozenset[str]:
     """The functions of libm that an operator on this type calls for every element, a lane at a time.
 
