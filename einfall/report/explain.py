@@ -119,8 +119,10 @@ def _size_of(call: Call):
 
 
 def _lanes(one: Cost) -> tuple[str, ...]:
-    return tuple(node.variable.name for node in postorder(*one.program.body)
-                 if isinstance(node, Loop) and node.kind == "vector" and not node.variable.name.endswith("_rest_"))
+    """The vector loops; those for the rests of others only where there is nothing else."""
+    names = [node.variable.name for node in postorder(*one.program.body)
+             if isinstance(node, Loop) and node.kind == "vector"]
+    return tuple(name for name in names if "_rest" not in name) or tuple(names)
 
 
 # Notes
@@ -142,9 +144,9 @@ def _notes(compiled: Compiled, finder: Compiled | None, call: Call, machine: Mac
         shown = ", ".join(f"axis {axis} of {name} = {value}" for (name, axis), value in sorted(call.fixed.items()))
         yield f"Python code looked at a size, so another program is traced when it changes: {shown}"
     inputs = {item.name for program in compiled.tiles for item in program.inputs}
-    small = sorted(item for item in call.small if item[0] in inputs)
+    small = {name for name, *_ in call.small} & inputs
     if small:
-        shown = ", ".join(f"axis {axis} of {name} = {extent}" for name, axis, extent in small)
+        shown = ", ".join(f"{name}[{', '.join(_small_or_any(call, name))}]" for name in call.sizes if name in small)
         yield f"small extents are constants of the machine code: {shown}"
     yield from _about_threads(cost, call, machine)
     if not machine.is_measured:
@@ -154,6 +156,12 @@ def _notes(compiled: Compiled, finder: Compiled | None, call: Call, machine: Mac
                "memory was provided anew")
     if expected_s and not 1 / FAR <= measured.median_s / expected_s <= FAR:
         yield f"the prediction is off: a call takes {measured.median_s / expected_s:.2g} times as long"
+
+
+def _small_or_any(call: Call, name: str) -> Iterator[str]:
+    """The extents of an array; a colon where machine code takes any."""
+    for axis, extent in enumerate(call.sizes[name]):
+        yield str(extent) if (name, axis, extent) in call.small else ":"
 
 
 def _about_threads(cost: Prediction, call: Call, machine: Machine) -> Iterator[str]:

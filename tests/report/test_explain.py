@@ -97,7 +97,7 @@ NOTES = [
     ("indices are checked at run time", (gathered, LARGE, np.zeros(3000, np.int32)), (double, LARGE)),
     ("Python code looked at a size, so another program is traced when it changes: axis 0 of A = 30",
      (rows_by_hand, ones(30, 40000)), (double, LARGE)),
-    ("small extents are constants of the machine code: axis 1 of A = 3", (double, ones(300000, 3)), (double, LARGE)),
+    ("small extents are constants of the machine code: A[:, 3]", (double, ones(300000, 3)), (double, LARGE)),
     ("double runs on one thread: 1.2 k operators and accesses are fewer than 1 M", (double, ones(20, 20)),
      (double, LARGE)),
     ("elementwise runs on one thread: it is one instance", (elementwise, ones(10**6)), (double, LARGE)),
