@@ -138,9 +138,13 @@ def save(directory: pathlib.Path | None, machine: Machine) -> bool:
         directory.chmod(0o700)
         place = _file(directory, machine.name, machine.threads)
         handle, temporary = tempfile.mkstemp(dir=directory, prefix=place.stem)
-        with os.fdopen(handle, "w") as file:
-            json.dump(machine._asdict(), file)
-        os.replace(temporary, place)
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(machine._asdict(), file)
+            os.replace(temporary, place)
+        except OSError:  # no room, or no right to rename
+            os.unlink(temporary)
+            return False
         return True
     except OSError:
         return False

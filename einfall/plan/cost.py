@@ -195,7 +195,9 @@ class Slots:
                 kept *= loop.extent.value
                 total *= self.steps(loop, place - 1, around)
             place -= 1
-        if kept > room:
+        is_written = kept > 1 and any(isinstance(item, Load) and item.buffer not in self.inputs
+                                      for item in postorder(node))  # it may differ in every step
+        if kept > room or is_written:
             return self.groups(around)
         return total * self.groups(around[:place])
 
@@ -259,9 +261,13 @@ class Slots:
 
 
 def _fused(program: Program) -> set[Expr]:
-    """The products that are performed in the instruction of the sum that reads them."""
-    return {arg for node, *_ in sites(program) if isinstance(node, Map) and node.op.name in ("add", "subtract")
-            for arg in node.args if isinstance(arg, Map) and arg.op.name == "multiply" and arg.dtype.is_float}
+    """The products that are performed in the instruction of the sum that reads them: one of each sum."""
+    found: set[Expr] = set()
+    for node, *_ in sites(program):
+        if isinstance(node, Map) and node.op.name in ("add", "subtract"):
+            found.update([arg for arg in node.args if isinstance(arg, Map) and arg.op.name == "multiply"
+                          and arg.dtype.is_float][:1])
+    return found
 
 
 def limit(costs: Sequence[Cost], least: float, machine: Machine, has_vector_code: Callable[[str, str], bool]) -> Limit:
