@@ -66,8 +66,9 @@ def this_machine(directory: pathlib.Path | None = None, say: Callable[[str], Non
         found = load(directory, name, threads)
         if found is None and may_probe():
             found = probe(say or (lambda text: print(text, file=sys.stderr)))
-            if found.is_measured:  # undisturbed
-                save(directory, found)
+            if not found.is_measured:  # disturbed: the next report tries again
+                return found
+            save(directory, found)
         _KNOWN[key] = found or described(name, threads, lanes_of(host_features()))
     return _KNOWN[key]
 

@@ -91,6 +91,15 @@ def test_a_machine_is_measured_once(tmp_path, monkeypatch):
     assert this_machine(tmp_path).threads == 5 and len(calls) == 2
 
 
+def test_disturbed_numbers_are_used_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setenv("EINFALL_PROBE", "1")
+    monkeypatch.setattr(room, "_KNOWN", {})
+    monkeypatch.setattr(room, "probe", lambda say: calls.append(say) or MACHINE._replace(is_measured=False))
+    assert not this_machine(tmp_path).is_measured and not this_machine(tmp_path).is_measured
+    assert len(calls) == 2 and not list(tmp_path.iterdir())
+
+
 def test_a_machine_may_not_be_measured(tmp_path, monkeypatch):
     monkeypatch.setenv("EINFALL_PROBE", "0")
     monkeypatch.setattr(room, "_KNOWN", {})
