@@ -20,8 +20,11 @@ from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, ordered, strong
 from einfall.front.observers import OBSERVERS, Call
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
+from einfall.measure.probe import this_machine
+from einfall.measure.timing import timed
 from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
+from einfall.report.explain import CallData, Explanation, explanation
 from einfall.runtime.launch import launch
 from einfall.scalar.nodes import Expr
 from einfall.tile.text import text as tile_text
@@ -96,6 +99,23 @@ class Kernel:
         """The program for arguments like these at every height."""
         ready = self.prepared(collect(self.signature, self.__name__, args, options))
         return ready.machine.lowered(ready.program)
+
+    def explain(self, *args, **options) -> Explanation:
+        """What the kernel does with these arguments and how long it takes, against what the machine allows; print it.
+
+        The kernel is called several times, for about a second at most; the first time on a machine it is measured.
+        """
+        def entered() -> tuple[Arguments, Ready]:
+            arguments = collect(self.signature, self.__name__, args, options)
+            return arguments, self.prepared(arguments)
+
+        arguments, ready = entered()
+        fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
+        entry_s = timed(entered).fastest_s
+        call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s)
+        finder = ready.finder and ready.finder.whole
+        machine, timing = this_machine(), timed(lambda: self(*args, **options))
+        return explanation(self.__name__, ready.machine.whole, finder, call, machine, timing)
 
     def prepared(self, arguments: Arguments) -> "Ready":
         """What a call with these types, sizes and strides needs, checked and compiled the first time."""

@@ -2,7 +2,7 @@
 
 from einfall.base.node import postorder
 from einfall.nest.nodes import Nest
-from einfall.scalar.memory import Buffer, Loop, Number, Statement, Workspace
+from einfall.scalar.memory import Buffer, Loop, Number, Statement, Workspace, depends_on_sizes_only
 from einfall.tile.check import check
 from einfall.tile.nodes import Axis, Program
 
@@ -30,7 +30,8 @@ def nest_to_tile(nest: Nest) -> tuple[Program, ...]:
 
 def _program(name: str, nest: Nest, memory: tuple[Buffer, ...], body: tuple[Statement, ...]) -> Program:
     grid = []
-    while len(body) == 1 and isinstance(body[0], Loop) and body[0].kind == "parallel" and not body[0].extent.free:
+    while len(body) == 1 and isinstance(body[0], Loop) and body[0].kind == "parallel" and depends_on_sizes_only(
+            body[0].extent):
         grid.append(Axis(body[0].variable, body[0].extent))
         body = body[0].body
     used = {node.name for node in postorder(*body, *grid) if isinstance(node, Buffer | Number)}

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from einfall.base.settings import thread_count
+from einfall.plan.work import BREAK_EVEN, threads_for
 
 __all__ = ["BREAK_EVEN", "in_parallel"]
 
-BREAK_EVEN = 1_000_000  # operations below which waking another thread costs more than it saves
 _POOLS: dict[int, ThreadPoolExecutor] = {}  # one, made on first use; a forked child has none of its parent's threads
 
 os.register_at_fork(after_in_child=_POOLS.clear)
@@ -20,7 +20,7 @@ def in_parallel(run: Callable[[int, int], None], instances: int, operations: flo
 
     The caller's thread takes the first part. Machine code runs without Python's lock.
     """
-    threads = min(thread_count(), instances) if operations >= BREAK_EVEN else 1
+    threads = threads_for(operations, instances, thread_count())
     if threads <= 1:
         run(0, instances)
         return

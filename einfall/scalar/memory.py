@@ -4,13 +4,13 @@ Statements run in order. A loop's carried values all change together at the end 
 mean the last values. Names of loop indices, carried values and buffers are unique in a program.
 """
 
-from einfall.base.node import Node
+from einfall.base.node import Node, postorder
 from einfall.scalar.dtypes import I64, DType
 from einfall.scalar.monoids import Monoid
 from einfall.scalar.nodes import Const, Expr, Leaf
 
 __all__ = ["Buffer", "Carried", "Load", "Loop", "Number", "Size", "Statement", "Store", "Value", "Variable",
-           "Workspace", "input_buffer"]
+           "Workspace", "depends_on_sizes_only", "input_buffer"]
 
 KINDS = ("parallel", "sequential", "vector")
 
@@ -150,3 +150,8 @@ class Loop(Statement):
 def input_buffer(name: str, dtype: DType, ndim: int) -> Buffer:
     """The memory of an input, whose extents are its own sizes."""
     return Buffer(name, dtype, tuple(Size(name, axis) for axis in range(ndim)))
+
+
+def depends_on_sizes_only(extent: Expr) -> bool:
+    """Whether an extent is known before anything runs: no index, no value and no memory is in it."""
+    return not any(isinstance(node, Leaf | Load) and not isinstance(node, Size) for node in postorder(extent))

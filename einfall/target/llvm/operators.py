@@ -4,13 +4,16 @@ Floats follow IEEE; a product may be added without being rounded (contract), and
 integers give the documented values and never trap or become poison.
 """
 
+import functools
+import re
 from collections.abc import Callable
 
 from einfall.scalar.dtypes import BOOL, F32, F64, DType
+from einfall.scalar.ops import OPS
 from einfall.target.llvm import mathematics
 from einfall.target.llvm.builder import Builder, intrinsic, splat, vector_type
 
-__all__ = ["LIBRARY", "POWER", "Operators", "llvm_type"]
+__all__ = ["LIBRARY", "POWER", "Operators", "library_functions", "llvm_type"]
 
 LIBRARY = frozenset((
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin",
@@ -155,6 +158,19 @@ class Operators:
         else:
             step = "zext" if source is BOOL else "sext" if to.bits > source.bits else "trunc"
         return emit(f"{step} {one} {value} to {other}")
+
+
+@functools.cache
+def library_functions(op: str, dtype: DType) -> frozenset[str]:
+    """The functions of libm that an operator on this type calls for every element, a lane at a time.
+
+    The code is written and looked at, so the answer is what happens. A function of our own that calls libm only for
+    arguments out of its range has its definition apart and does not count.
+    """
+    builder, arity = Builder(), OPS[op].arity
+    Operators(builder, 1, frozenset(), set()).apply(op, dtype, tuple(f"%x{place}" for place in range(arity)))
+    called = {word for line in builder.lines for word in re.findall(r"= call [^@]*@(\w+)\(", line)}
+    return frozenset(called & LIBRARY) | ({"fmod"} if any("= frem " in line for line in builder.lines) else set())
 
 
 def _float_extremum(compare: str):
