@@ -1,7 +1,7 @@
 """Passes from cascade to cascade that prepare for loops: absence made explicit, tensors read in place."""
 
 from einfall.base.node import Node, postorder, rewrite
-from einfall.cascade.bounds import bounds_of, conjuncts
+from einfall.cascade.bounds import bounds_of, conjuncts, guarded
 from einfall.cascade.nodes import Access, Cascade, Index, Reduce, Scan, Tensor
 from einfall.cascade.presence import absence, annihilations
 from einfall.cascade.scope import substitute
@@ -38,7 +38,7 @@ def make_absence_explicit(cascade: Cascade) -> Cascade:
 def _restricted(node: Reduce, made: Reduce, memo: dict, done: dict) -> Reduce:
     """The reduction with its body a selection where what is absent is the identity and the condition bounds a rank."""
     (body,), (identity, *_) = made.bodies, node.monoid.identity
-    for gone, value in reversed(absence(node.bodies[0], memo)):
+    for gone, value in reversed(absence(guarded(node.bodies[0], identity)[1], memo)):
         if value is identity and any(bounds_of(condition, rank) for condition in conjuncts(gone, holds=False)
                                      for rank in node.ranks):
             body = Select(rewrite(gone, lambda item: None, done), identity, body)
@@ -65,19 +65,23 @@ def is_heavy(expr: Expr) -> bool:
                for node in postorder(expr))
 
 
-def inline(cascade: Cascade) -> Cascade:
-    """The program in which light tensors, and those that are only read at bare ranks, are read in place."""
+def inline(cascade: Cascade, *, only_bare: bool = False) -> Cascade:
+    """The program in which light tensors, and those that are only read at bare ranks, are read in place.
+
+    only_bare: nothing but reads at bare ranks changes, which says the same of absent points.
+    """
     memory = {output: None for output in cascade.outputs}
     for node in postorder(*cascade.outputs):
         match node:
             case Access(Tensor(body=body) as tensor, indices):
-                bare = all(isinstance(index, Index) for index in indices) and len(set(indices)) == len(indices)
-                if not bare and is_heavy(body):
+                if not _is_bare(indices) and is_heavy(body):
                     memory[tensor] = None
 
     def rule(node):
         match node:
             case Access(Tensor(ranks, extents, body) as tensor, indices, outside) if tensor not in kept:
+                if only_bare and not _is_bare(indices):
+                    return None
                 inside = substitute(body, dict(zip(ranks, indices)))
                 if outside is None:
                     return inside
@@ -93,6 +97,11 @@ def inline(cascade: Cascade) -> Cascade:
         after = rule(made)
         done[node] = made if after is None else after
     return Cascade(cascade.name, cascade.inputs, tuple(done[output] for output in cascade.outputs))
+
+
+def _is_bare(indices) -> bool:
+    """Whether indices are ranks, each another one."""
+    return all(isinstance(index, Index) for index in indices) and len(set(indices)) == len(indices)
 
 
 def _within(indices, extents) -> Expr:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from einfall.base.node import Node, children, postorder, rewrite
 from einfall.cascade import nodes as cas
-from einfall.cascade.bounds import Bounds, bounds_of, guarded
+from einfall.cascade.bounds import Bounds, bounds_of, conjuncts, guarded
 from einfall.cascade.explicit import COSTLY, inline, make_absence_explicit
 from einfall.cascade.scope import bound_here
 from einfall.nest.check import check
@@ -56,15 +56,40 @@ class Level(NamedTuple):
     states: States | None
     statements: list[mem.Statement]
     count: Expr | None = None
+    conditions: frozenset[Expr] = frozenset()  # what holds inside, since the loop ends where it does not
+
+
+class Limits(NamedTuple):
+    """Where the loop over a rank begins and ends, and the conditions that say so."""
+
+    bounds: tuple[Bounds, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+
+    def length(self) -> Const | None:
+        """The most steps between the limits, if that is a number."""
+        lows = [low for one in self.bounds for low in one.lows]
+        for high in (high for one in self.bounds for high in one.highs):
+            match high:
+                case Map(op, (low, Const() as length)) if op.name == "add" and low in lows:
+                    return length
+        return None
+
+    def free(self) -> frozenset:
+        """The ranks and labels that the limits depend on."""
+        return frozenset().union(*(limit.free for one in self.bounds for limit in (*one.lows, *one.highs)))
 
 
 class Kept(NamedTuple):
-    """Values that are kept: over which ranks, and for which coordinates of the loops around them."""
+    """Values that are kept: over which ranks, and for which coordinates of the loops around them.
+
+    local: the ranks whose first index in memory is where the loop begins, not 0.
+    """
 
     buffers: tuple[Place, ...]
     ranks: tuple[cas.Rank, ...]
     extents: tuple[Expr, ...]
     outer: tuple[tuple[Node, object], ...]
+    local: frozenset[cas.Rank] = frozenset()
 
 
 class _Lowering:
@@ -78,6 +103,7 @@ class _Lowering:
         self.known: list[dict] = [{}]  # per level: what has been computed under it
         self.env: dict[Node, object] = {}  # what a free rank or label stands for here
         self.extents: dict[cas.Rank, Expr] = {}
+        self.local: dict[cas.Rank, Expr] = {}  # coordinates from where the loop begins
         self.users = _binders(cascade)
         self.lengths = _lengths(cascade)
 
@@ -127,25 +153,29 @@ class _Lowering:
         """An extent, in the language of nests."""
         return rewrite(extent, lambda node: mem.Size(node.input, node.axis) if isinstance(node, cas.Size) else None)
 
-    def open(self, rank: cas.Rank, extent: Expr, limits: list[Bounds] | None = None) -> None:
+    def open(self, rank: cas.Rank, extent: Expr, limits: Limits | None = None) -> None:
         """A loop over a rank, from the largest lower limit to the smallest upper one."""
-        lows = [self.value(low) for one in limits or () for low in one.lows]
+        limits = limits or Limits()
+        lows = [self.value(low) for one in limits.bounds for low in one.lows]
         count = self.size(extent)
-        for high in [self.value(high) for one in limits or () for high in one.highs]:
+        for high in [self.value(high) for one in limits.bounds for high in one.highs]:
             count = Map(OPS["minimum"], (count, high))
         variable = mem.Variable(self.fresh(rank.name))
         place: Expr = variable
         if lows:
-            begin: Expr = Const(0, I64)
-            for low in lows:
+            begin, *more = sorted(lows, key=_is_never_negative, reverse=True)
+            if not _is_never_negative(begin):
+                more = [Const(0, I64), *more]
+            for low in more:
                 begin = Map(OPS["maximum"], (begin, low))
             count, place = Map(OPS["subtract"], (count, begin)), Map(OPS["add"], (begin, variable))
-        if limits:
+        if limits.bounds:
             count = Map(OPS["maximum"], (count, Const(0, I64)))
-        self.levels = [*self.levels, Level(variable, (place,), None, [], count)]
+        self.levels = [*self.levels, Level(variable, (place,), None, [], count, frozenset(limits.conditions))]
         self.known = [*self.known, {}]
         self.env = {**self.env, rank: place}
         self.extents = {**self.extents, rank: extent}
+        self.local = {**self.local, rank: variable}
 
     def close(self, rank: cas.Rank, kind: str, carried: tuple[mem.Carried, ...] = (), monoid: Monoid | None = None
               ) -> None:
@@ -156,10 +186,10 @@ class _Lowering:
 
     def state(self) -> tuple:
         """What `restore` puts back: the loops open, and what names stand for."""
-        return self.levels, self.known, self.env, self.extents
+        return self.levels, self.known, self.env, self.extents, self.local
 
     def restore(self, state: tuple) -> None:
-        self.levels, self.known, self.env, self.extents = state
+        self.levels, self.known, self.env, self.extents, self.local = state
 
     def workspace(self, dtype, extents: tuple[Expr, ...]) -> mem.Buffer:
         buffer = mem.Buffer(self.fresh("w"), dtype, tuple(map(self.size, extents)))
@@ -167,12 +197,13 @@ class _Lowering:
         return buffer
 
     def fill(self, buffers: tuple[mem.Buffer, ...], outer: tuple[Expr, ...], ranks, extents,
-             compute: Callable[[], tuple[Expr, ...]], limits: dict[cas.Rank, list[Bounds]] | None = None) -> None:
+             compute: Callable[[], tuple[Expr, ...]], limits: dict[cas.Rank, Limits] | None = None,
+             local: frozenset[cas.Rank] = frozenset()) -> None:
         """buffers[outer, ranks] = compute(), for all coordinates of the ranks, or those within limits."""
         state = self.state()
         for rank, extent in zip(ranks, extents):
             self.open(rank, extent, (limits or {}).get(rank))
-        places = (*outer, *(self.env[rank] for rank in ranks))
+        places = (*outer, *(self.local[rank] if rank in local else self.env[rank] for rank in ranks))
         for buffer, value in zip(buffers, compute()):
             self.emit(mem.Store(buffer, places, value))
         for rank in reversed(ranks):
@@ -218,12 +249,19 @@ class _Lowering:
             case Map(op, args):
                 return Map(op, tuple(map(self.value, args)))
             case Select(condition, yes, no):
+                left = self.undecided(conjuncts(condition))
+                if not left or not self.undecided(conjuncts(condition, holds=False)):
+                    return self.value(no if left else yes)
                 return Select(self.value(condition), self.value(yes), self.value(no))
             case Cast(arg, to):
                 return Cast(self.value(arg), to)
             case cas.Access():
                 return self.access(node)
         raise TypeError(f"not an expression of a cascade: {node!r}")
+
+    def undecided(self, conditions: list[Expr]) -> list[Expr]:
+        """The conditions that the limits of the loops around do not already say."""
+        return [item for item in conditions if not any(item in level.conditions for level in self.levels)]
 
     def access(self, node: cas.Access) -> Expr:
         indices = tuple(map(self.value, node.indices))
@@ -265,10 +303,11 @@ class _Lowering:
 
     # Placement
 
-    def depth(self, node: Node) -> int:
-        """Under how many levels a value belongs."""
+    def depth(self, node: Node, also: frozenset = frozenset()) -> int:
+        """Under how many levels a value belongs; `also` are variables that decide where it is needed."""
+        free = node.free | also
         shared = {variable for variable in node.free if len(self.users.get((node, variable), ())) > 1}
-        own = {id(self.env[variable]): variable for variable in node.free}
+        own = {id(self.env[variable]): variable for variable in free}
         count = 1
         for level in self.levels[1:]:
             found = [own[id(item)] for item in level.bound if id(item) in own]
@@ -293,10 +332,11 @@ class _Lowering:
                     return kept
         return None
 
-    def keep(self, node: Node, buffers: tuple[Place, ...], ranks: tuple[cas.Rank, ...]) -> Kept:
+    def keep(self, node: Node, buffers: tuple[Place, ...], ranks: tuple[cas.Rank, ...],
+             local: frozenset[cas.Rank] = frozenset()) -> Kept:
         """Remembers, at the innermost level, where the values of a node are."""
         outer = tuple((variable, self.env[variable]) for variable in node.free if variable not in ranks)
-        kept = Kept(buffers, ranks, tuple(self.extents[rank] for rank in ranks), outer)
+        kept = Kept(buffers, ranks, tuple(self.extents[rank] for rank in ranks), outer, local)
         self.known[-1].setdefault(node, []).append(kept)
         return kept
 
@@ -308,7 +348,8 @@ class _Lowering:
                 return known[key]
         kept = self.found(node)
         if kept is None:
-            depth = self.depth(node)
+            wanted = self.limits_of_users(node)
+            depth = self.depth(node, frozenset().union(*(limits.free() for limits in wanted.values())) - node.free)
             ranks = self.inner_ranks(node, depth)
             state = self.state()
             self.levels, self.known = self.levels[:depth], self.known[:depth]
@@ -316,12 +357,17 @@ class _Lowering:
                 values = self.known[-1][key] = compute()
                 self.restore(state)
                 return values
+            limits = {rank: wanted[rank] for place, rank in enumerate(ranks)
+                      if rank in wanted and self.are_known_here(wanted[rank], set(ranks[place:]))}
+            sizes = {rank: one.length() for rank, one in limits.items() if one.length() is not None}
             extents = tuple(self.extents[rank] for rank in ranks)
-            buffers = tuple(self.workspace(dtype, extents) for dtype in dtypes)
-            self.fill(buffers, (), ranks, extents, compute, self.limits_of_users(node, ranks))
-            kept = self.keep(node, buffers, ranks)
+            buffers = tuple(self.workspace(dtype, tuple(sizes.get(rank, self.extents[rank]) for rank in ranks))
+                            for dtype in dtypes)
+            self.fill(buffers, (), ranks, extents, compute, limits, frozenset(sizes))
+            kept = self.keep(node, buffers, ranks, frozenset(sizes))
             self.restore(state)
-        values = tuple(mem.Load(buffer, tuple(self.env[rank] for rank in kept.ranks), None) for buffer in kept.buffers)
+        places = tuple(self.local[rank] if rank in kept.local else self.env[rank] for rank in kept.ranks)
+        values = tuple(mem.Load(buffer, places, None) for buffer in kept.buffers)
         self.known[-1][key] = values
         return values
 
@@ -346,22 +392,23 @@ class _Lowering:
         self.restore(state)
         return chain[0]
 
-    def limits_of_users(self, node: Node, ranks: tuple[cas.Rank, ...]) -> dict[cas.Rank, list[Bounds]]:
-        """The limits that all reductions that read a value put on its ranks, where they are known at this place."""
+    def limits_of_users(self, node: Node) -> dict[cas.Rank, Limits]:
+        """The limits that all reductions that read a value put on a rank of it, where they put the same."""
         found = {}
-        for rank in ranks:
-            alike = {tuple(restricted(user)[0][rank]) if isinstance(user, cas.Reduce) else None
-                     for user in self.users.get((node, rank), (None,))}
-            (only,) = alike if len(alike) == 1 else (None,)
-            # the loops of its other ranks are opened in order: a limit may read those before
-            if only and all(self.is_known_here(one, set(ranks[ranks.index(rank):])) for one in only):
-                found[rank] = list(only)
+        for rank in node.free:
+            alike = {}
+            for user in self.users.get((node, rank), ()):
+                limits = restricted(user)[0].get(rank, Limits()) if isinstance(user, cas.Reduce) else Limits()
+                alike[frozenset(limits.conditions)] = limits
+            (only,) = alike.values() if len(alike) == 1 else (Limits(),)
+            if only.bounds and only.free() <= set(self.env):
+                found[rank] = only
         return found
 
-    def is_known_here(self, bounds: Bounds, later: set[cas.Rank]) -> bool:
+    def are_known_here(self, limits: Limits, later: set[cas.Rank]) -> bool:
         """Whether limits depend on nothing but what the loops around give."""
-        free = frozenset().union(*(limit.free for limit in (*bounds.lows, *bounds.highs)))
         around = {id(item) for level in self.levels for item in level.bound}
+        free = limits.free()
         return free.isdisjoint(later) and all(id(self.env.get(variable)) in around for variable in free)
 
     def scan(self, scan: cas.Scan) -> Kept:
@@ -487,20 +534,35 @@ def _binders(cascade: cas.Cascade) -> dict[tuple[Node, Node], frozenset]:
     return {(node, variable): binders for node, found in around.items() for variable, binders in found.items()}
 
 
-def restricted(node: cas.Reduce) -> tuple[dict[cas.Rank, list[Bounds]], tuple[Expr, ...]]:
+def _is_never_negative(expr: Expr) -> bool:
+    """Whether an integer is plainly 0 or more: built of indices and sizes by operators that keep that."""
+    match expr:
+        case Const(value):
+            return value >= 0
+        case mem.Variable() | mem.Size():
+            return True
+        case Map(op, args):
+            return op.name in ("add", "multiply", "minimum", "maximum", "floor_divide") and all(
+                map(_is_never_negative, args))
+    return False
+
+
+def restricted(node: cas.Reduce) -> tuple[dict[cas.Rank, Limits], tuple[Expr, ...]]:
     """The limits that the body's conditions put on each rank, and the body with the conditions that are left."""
-    limits: dict[cas.Rank, list[Bounds]] = {rank: [] for rank in node.ranks}
+    found: dict[cas.Rank, tuple[list, list]] = {rank: ([], []) for rank in node.ranks}
     if len(node.bodies) > 1 or not node.ranks:
-        return limits, node.bodies
+        return dict.fromkeys(node.ranks, Limits()), node.bodies
     conditions, body = guarded(node.bodies[0], node.monoid.identity[0])
-    for condition in conditions:
+    # in one order wherever they come from, so that loops over the same coordinates are written alike
+    for condition in sorted(conditions, key=lambda item: sum(1 for _ in postorder(item))):
         innermost = [rank for rank in node.ranks if rank in condition.free][-1:]
-        found = bounds_of(condition, innermost[0]) if innermost else None
-        if found is None:
+        bounds = bounds_of(condition, innermost[0]) if innermost else None
+        if bounds is None:
             body = Select(condition, body, node.monoid.identity[0])
         else:
-            limits[innermost[0]].append(found)
-    return limits, (body,)
+            found[innermost[0]][0].append(bounds)
+            found[innermost[0]][1].append(condition)
+    return {rank: Limits(tuple(bounds), tuple(held)) for rank, (bounds, held) in found.items()}, (body,)
 
 
 def _is_updated_in_place(scan: cas.Scan, place: int) -> bool:

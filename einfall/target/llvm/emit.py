@@ -213,6 +213,7 @@ class Emission:
     def loop(self, loop: Loop) -> None:
         """One step after the other; in a vector loop the lanes go through it together."""
         extent = self.scalar(loop.extent)
+        self.hoist(loop)
         lanes = [self.lanes if item.value in self.varying else 1 for item in loop.carried]
         carried = [(vector_type(llvm_type(item.value.type), count),
                     self.widened(self.value(item.init), item.init, count)) for item, count in zip(loop.carried, lanes)]
@@ -232,11 +233,19 @@ class Emission:
         for item, name, count in zip(loop.carried, last, lanes):
             self.scopes[-1][item.value] = Register(name, count)
 
+    def hoist(self, loop: Loop) -> None:
+        """Computes before a loop what is the same in all its steps; loads stay, since the loop may make no step."""
+        changing = _changing(loop)
+        for expr in _computed_in(loop):
+            if changing.isdisjoint(expr.free):
+                self.value(expr)
+
     # Vector loops
 
     def vector_loop(self, loop: Loop) -> None:
         """Groups of lanes, then the rest under a mask; partial results of a reduction come together at the end."""
         extent = self.scalar(loop.extent)
+        self.hoist(loop)
         full = self.builder.emit(f"and i64 {extent}, {-self.lanes}")
         rest = self.builder.emit(f"sub i64 {extent}, {full}")
         outer = self.varying
@@ -423,10 +432,39 @@ def item_bytes_of(dtype: DType) -> int:
     return max(dtype.bits // 8, 1)
 
 
+def _changing(loop: Loop) -> frozenset[Node]:
+    """The indices and carried values that differ between the steps of a loop."""
+    inside = [node for node in postorder(loop) if isinstance(node, Loop)]
+    return frozenset((*(node.variable for node in inside), *(item.value for node in inside for item in node.carried)))
+
+
+def _computed_in(loop: Loop) -> list[Expr]:
+    """The operators of a loop's statements whose arguments hold no load, arguments first."""
+    roots: list[Expr] = []
+    statements: list = [loop]
+    while statements:
+        match statements.pop():
+            case Store(_, indices, value):
+                roots += (*indices, value)
+            case Loop(_, extent, _, _, carried, body):
+                roots += (extent, *(expr for item in carried for expr in (item.init, item.update)))
+                statements += body
+    found: list[Expr] = []
+    loads: set[Node] = set()
+    for node in postorder(*roots):
+        if isinstance(node, Load) or any(child in loads for child in children(node)):
+            loads.add(node)
+        elif isinstance(node, Map | Select | Cast):
+            found.append(node)
+    return found
+
+
 def _registers_wide(loop: Loop) -> int:
     """How many registers a group of a vector loop fills: several where reductions inside it stream through memory."""
     inner = [item for node in postorder(*loop.body) if isinstance(node, Loop) for item in node.carried]
-    if loop.carried or not inner or any(isinstance(node, Map) and node.op.name in LIBRARY for node in postorder(loop)):
+    changing = _changing(loop)
+    if loop.carried or not inner or any(isinstance(node, Map) and node.op.name in LIBRARY and not changing.isdisjoint(
+            node.free) for node in postorder(loop)):
         return 1
     return max(1, 16 // max(item_bytes_of(item.value.type) for item in inner))
 
