@@ -1,0 +1,81 @@
+"""What is known of the sign of an expression from its text: exp is positive, a square is not negative.
+
+Sums and extents count as positive or non-negative where they have elements; over nothing there is nothing to derive.
+"""
+
+from einfall.cascade.nodes import Access, Reduce, Size, Tensor
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
+
+__all__ = ["is_nonnegative", "is_nonpositive", "is_positive"]
+
+POSITIVE = frozenset(("exp", "exp2", "sigmoid"))
+KEEPING = frozenset(("multiply", "divide", "sqrt", "rsqrt", "pow"))
+
+
+def is_positive(expr: Expr) -> bool:
+    """Whether the value is above 0 wherever it is a number."""
+    match expr:
+        case Const(value, dtype):
+            return dtype.kind != "bool" and value > 0
+        case Size():
+            return True
+        case Cast(arg, to):
+            return is_positive(arg) and (to.is_float or not arg.dtype.is_float)
+        case Select(_, yes, no):
+            return is_positive(yes) and is_positive(no)
+        case Access(Tensor(_, _, body), _, None):
+            return is_positive(body)
+        case Reduce(monoid, _, _, (body,)):
+            return monoid.name in ("sum", "prod", "max", "min") and is_positive(body)
+        case Map(op, args):
+            if op.name in POSITIVE or (op.name in KEEPING and all(map(is_positive, args))):
+                return True
+            if op.name in ("add", "maximum"):
+                left, right = args
+                rest = is_nonnegative if op.name == "add" else lambda item: True
+                return (is_positive(left) and rest(right)) or (is_positive(right) and rest(left))
+            return op.name == "minimum" and all(map(is_positive, args))
+    return False
+
+
+def is_nonnegative(expr: Expr) -> bool:
+    """Whether the value is 0 or more wherever it is a number."""
+    if is_positive(expr):
+        return True
+    match expr:
+        case Const(value, dtype):
+            return dtype.kind != "bool" and value >= 0
+        case Cast(arg):
+            return arg.dtype.kind == "bool" or is_nonnegative(arg)
+        case Select(_, yes, no):
+            return is_nonnegative(yes) and is_nonnegative(no)
+        case Access(Tensor(_, _, body), _, None):
+            return is_nonnegative(body)
+        case Reduce(monoid, _, _, (body,)):
+            return monoid.name in ("sum", "prod", "max", "min") and is_nonnegative(body)
+        case Map(op, args):
+            if op.name in ("abs", "sqrt") or (op.name == "multiply" and args[0] is args[1]):
+                return True
+            if op.name == "pow" and isinstance(args[1], Const) and args[1].value % 2 == 0:
+                return True
+            if op.name == "maximum":
+                return any(map(is_nonnegative, args))
+            return op.name in ("add", "minimum", "multiply", "divide") and all(map(is_nonnegative, args))
+    return False
+
+
+def is_nonpositive(expr: Expr) -> bool:
+    """Whether the value is 0 or less wherever it is a number."""
+    match expr:
+        case Const(value, dtype):
+            return dtype.kind != "bool" and value <= 0
+        case Map(op, args):
+            if op.name == "negative":
+                return is_nonnegative(args[0])
+            if op.name in ("add", "maximum"):
+                return all(map(is_nonpositive, args))
+            if op.name in ("multiply", "divide"):
+                left, right = args
+                return (is_nonpositive(left) and is_nonnegative(right)) or (
+                    is_nonnegative(left) and is_nonpositive(right))
+    return False
