@@ -1,0 +1,431 @@
+"""Sums that depend on other reductions: a basis that moves with the references, and how it moves.
+
+The body f(x; r) is written as a sum of products h(r) g(x). The functions f(.; r) then span a space of finite dimension;
+a basis phi(x; b) of it, attached to references b, moves by a matrix: phi(x; b') = C phi(x; b). So the sums of phi are
+a state that can be kept while the references are still changing, and f = p . phi at the end.
+"""
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import NamedTuple
+
+from einfall.derive.forms import Form, NoForm, Symbol, is_indicator, number
+from einfall.derive.reading import ELEMENT, REFERENCE, NotSeparable, Reader
+from einfall.derive.signs import is_nonnegative, is_positive
+from einfall.scalar.nodes import Expr, Map
+
+__all__ = ["Move", "Refused", "SumForm", "derive_sum", "one_term"]
+
+MOST_REFERENCES = 4
+HIGHEST_ORDER = 5
+
+
+class Refused(Exception):
+    """A reduction that has no one-pass form; the reason in words."""
+
+
+class Move(NamedTuple):
+    """How a reference is moved: `kind` location (x - b), scale (x / b) or free (no symmetry with an element).
+
+    element: the atom that the reference is taken from; step: the symbol of b - b' or b / b'; before, after: the symbols
+    of a free reference at its two places.
+    """
+
+    reference: Expr
+    kind: str
+    element: Expr | None
+    step: Symbol
+    before: Symbol
+
+
+class SumForm(NamedTuple):
+    """A sum in terms of a basis: phi in elements with references taken off, C in the steps, p in the references."""
+
+    basis: tuple[Form, ...]
+    shared: tuple[int | None, ...]  # places in the pool
+    matrix: tuple[tuple[Form, ...], ...]
+    weights: tuple[Form, ...]
+    moves: tuple[Move, ...]
+    hoisted: tuple[Expr, ...]
+    selector: Expr | None
+    kind: str  # contraction, unipotent, ...
+    rank: int
+
+
+def derive_sum(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ...]]], dtype) -> SumForm:
+    """The basis, matrix and weights of a sum. `pool`: basis functions that are summed already, as they were summed.
+
+    Raises: Refused, NotSeparable, NoForm.
+    """
+    body, selector = without_selector(reader, body)
+    parts = split(reader, body)
+    references = [atom for atom in ordered_atoms(reader, body) if reader.class_of(atom) == REFERENCE]
+    families = _families(references)
+    pairs = _symmetries(reader, body, references)
+    for hoisted in _choices(families, pairs, reader):
+        found = _basis(reader, body, parts, hoisted, pairs, [form for form, _ in pool], references)
+        if found is None:
+            continue
+        moved = [reference for reference in references if reference not in hoisted]
+        moves = tuple(_move(place, reference, pairs, dtype) for place, reference in enumerate(moved))
+        return _moving(reader, body, found, moves, hoisted, selector, pool)
+    raise Refused("no reference can be kept at which every exponent is provably 0 or less")
+
+
+def without_selector(reader: Reader, body: Form) -> tuple[Form, Expr | None]:
+    """The body without the indicator of an extremum that all its terms have, and that indicator."""
+    flags = {atom for powers, _ in body.terms for atom, _ in powers
+             if is_indicator(atom) and reader.class_of(atom) & REFERENCE}
+    if not flags:
+        return body, None
+    if len(flags) > 1 or not all(any(atom in flags for atom, _ in powers) for powers, _ in body.terms):
+        raise Refused("some terms count only at an extremum and others everywhere")
+    (flag,) = flags
+    return Form({(frozenset(item for item in powers if item[0] is not flag), exponent): value
+                 for (powers, exponent), value in body.terms.items()}), flag
+
+
+def split(reader: Reader, body: Form) -> dict[Form, Form]:
+    """{h: g} with body = sum of h(references) g(elements); g that go with one h are brought together."""
+    by_element: dict[tuple, Form] = {}
+    for (powers, exponent), value in body.terms.items():
+        element, reference = [], []
+        for atom, power in powers:
+            (element if _kind(reader, atom) == ELEMENT else reference).append((atom, power))
+        inside, outside = _split_exponent(reader, exponent)
+        key = frozenset(element), inside
+        term = Form({(frozenset(reference), outside): value})
+        by_element[key] = by_element.get(key, Form({})) + term
+    parts: dict[Form, Form] = {}
+    for key, factor in by_element.items():
+        lead = _lead(reader, factor)
+        alike = factor.scaled(1 / lead)
+        parts[alike] = parts.get(alike, Form({})) + Form({key: lead})
+    return parts
+
+
+def _kind(reader: Reader, atom: Expr) -> int:
+    kind = reader.class_of(atom)
+    if kind & ELEMENT and kind & REFERENCE:
+        raise NotSeparable("an element and a reference are bound together")
+    return kind
+
+
+def _split_exponent(reader: Reader, exponent: Form | None) -> tuple[Form | None, Form | None]:
+    """The exponent as a sum of one over elements and one without them."""
+    inside: dict = {}
+    outside: dict = {}
+    for key, value in ({} if exponent is None else exponent.terms).items():
+        powers, deeper = key
+        atoms = {atom for atom, _ in powers} | (set() if deeper is None else deeper.atoms())
+        kinds = {_kind(reader, atom) for atom in atoms}
+        if ELEMENT in kinds and REFERENCE in kinds:
+            raise NotSeparable("an exponent multiplies an element with a reference")
+        (inside if ELEMENT in kinds else outside)[key] = value
+    return Form(inside) or None, Form(outside) or None
+
+
+def _text(reader: Reader, key: tuple) -> str:
+    """A text that tells terms apart and orders them, the same in every run."""
+    powers, exponent = key
+    inside = "" if exponent is None else "+".join(sorted(_text(reader, item) for item in exponent.terms))
+    return "*".join(sorted(f"{reader.place(atom):08}^{power}" for atom, power in powers)) + f"({inside})"
+
+
+def _lead(reader: Reader, form: Form) -> Fraction:
+    """The coefficient of the term that comes first in a fixed order."""
+    return min(form.terms.items(), key=lambda item: _text(reader, item[0]))[1]
+
+
+def ordered_atoms(reader: Reader, form: Form) -> list[Expr]:
+    """The atoms, in a fixed order."""
+    return sorted(form.atoms(), key=reader.place)
+
+
+def _families(references: list[Expr]) -> list[tuple[Expr, ...]]:
+    """References with their logarithms: one is hoisted with the other."""
+    families: dict[Expr, list[Expr]] = {}
+    for atom in references:
+        base = atom.args[0] if _is_logarithm(atom) else atom
+        families.setdefault(base, []).append(atom)
+    return [tuple(family) for family in families.values()]
+
+
+def _symmetries(reader: Reader, body: Form, references: list[Expr]) -> list[tuple[Expr, Expr, str]]:
+    """(element, reference, kind): the body does not change when both are shifted, or both are scaled, together."""
+    elements = [atom for atom in ordered_atoms(reader, body)
+                if reader.class_of(atom) == ELEMENT and not is_indicator(atom)]
+    slopes = {atom: body.derivative(atom) for atom in (*elements, *references)}
+    found = []
+    for reference in references:
+        for element in elements:
+            if not slopes[element] + slopes[reference]:
+                found.append((element, reference, "location"))
+            elif not (Form.atom(element) * slopes[element] + Form.atom(reference) * slopes[reference]):
+                found.append((element, reference, "scale"))
+    return found
+
+
+def _choices(families: list[tuple[Expr, ...]], pairs: list, reader: Reader) -> Iterable[tuple[Expr, ...]]:
+    """The references that are taken out of the sum, the most first; the others stay and are moved."""
+    if len(families) > MOST_REFERENCES:
+        raise Refused(f"it depends on {len(families)} reductions at once")
+    extrema = {fact.reference for fact in reader.facts}
+    held = {reference for _, reference, kind in pairs if kind == "location" or reference in extrema}
+    free = [family for family in families if not held & set(family)]
+    for count in range(len(free), -1, -1):
+        for chosen in itertools.combinations(free, count):
+            yield tuple(atom for family in chosen for atom in family)
+
+
+def neutral(atom: Expr) -> Form:
+    """The value at which a hoisted reference leaves the body as it is."""
+    return number(0) if _is_logarithm(atom) else number(1)
+
+
+def _is_logarithm(atom: Expr) -> bool:
+    return isinstance(atom, Map) and atom.op.name == "log"
+
+
+def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[Expr, ...], pairs: list,
+           pool: list[Form], references: list[Expr]) -> list[Form] | None:
+    """Functions that span the body's space, are as symmetric as it is, and have no exponent that may grow."""
+    try:
+        at_rest = body.substituted({atom: neutral(atom) for atom in hoisted}, is_positive)
+    except NoForm:
+        return None
+    moved = [atom for atom in references if atom not in hoisted]
+    kept: list[Form] = []
+    wanted = len(parts)
+    if not at_rest:  # the neutral value takes everything away: use the parts themselves
+        candidates: Iterable[Form] = parts.values() if not moved else ()
+    else:
+        candidates = itertools.chain((at_rest,), pool, _derivatives(at_rest, moved))
+    for candidate in candidates:
+        stripped = _stripped(reader, candidate, pairs, moved)
+        if not stripped or stripped in kept or not _is_in_span(reader, stripped, parts):
+            continue
+        if any(reader.class_of(atom) == REFERENCE and atom not in moved for atom in stripped.atoms()):
+            continue
+        if not _is_invariant(stripped, pairs, moved) or not _is_safe(reader, stripped):
+            continue
+        if _numeric_rank(reader, [*kept, stripped]) > len(kept):
+            kept.append(stripped)
+        if len(kept) == wanted:
+            return kept
+    if not moved and wanted > len(kept):  # nothing moves: any safe functions will do
+        kept = [form for form in parts.values() if _is_safe(reader, form)]
+        return kept if len(kept) == wanted else None
+    return None
+
+
+def _stripped(reader: Reader, form: Form, pairs: list, moved: list[Expr]) -> Form:
+    """The form without a numeric factor: with references taken off, its first term has the factor 1."""
+    off = {reference for _, reference, kind in pairs if kind == "location" and reference in moved}
+    terms = {key: value for key, value in form.terms.items() if off.isdisjoint(atom for atom, _ in key[0])}
+    shown = Form(terms) or form
+    return form.scaled(1 / _lead(reader, shown)) if form else form
+
+
+def _derivatives(form: Form, references: list[Expr]) -> Iterable[Form]:
+    """The partial derivatives by references, lower orders first."""
+    layer = [form]
+    for _ in range(HIGHEST_ORDER):
+        layer = [slope for one in layer for slope in (one.derivative(by) for by in references) if slope]
+        layer = list(dict.fromkeys(layer))
+        yield from layer
+
+
+def _is_in_span(reader: Reader, form: Form, parts: dict[Form, Form]) -> bool:
+    """Whether a function is a combination of the g(x), with coefficients in references."""
+    keys = _element_keys(reader, form)
+    columns = [_element_keys(reader, part) for part in parts.values()]
+    known = set().union(*columns)
+    if not set(keys) <= known:
+        return False
+    rows = [[_at_random(reader, column.get(key, Form({}))) for key in known] for column in columns]
+    return _rank([*rows, [_at_random(reader, keys.get(key, Form({}))) for key in known]]) == _rank(rows)
+
+
+def _element_keys(reader: Reader, form: Form) -> dict[tuple, Form]:
+    """{(element powers, element exponent): factor}."""
+    found: dict[tuple, Form] = {}
+    for (powers, exponent), value in form.terms.items():
+        element = frozenset(item for item in powers if reader.class_of(item[0]) == ELEMENT)
+        inside, outside = _split_exponent(reader, exponent)
+        key = element, inside
+        found[key] = found.get(key, Form({})) + Form({(powers - element, outside): value})
+    return found
+
+
+def _is_invariant(form: Form, pairs: list, moved: list[Expr]) -> bool:
+    for element, reference, kind in pairs:
+        if reference not in moved:
+            continue
+        slope, other = form.derivative(element), form.derivative(reference)
+        if kind == "scale":
+            slope, other = Form.atom(element) * slope, Form.atom(reference) * other
+        if slope + other:
+            return False
+    return True
+
+
+def _is_safe(reader: Reader, form: Form) -> bool:
+    """Whether every exponent is provably 0 or less, and no element that may vanish divides."""
+    for powers, exponent in form.terms:
+        if exponent is not None and not reader.is_nonpositive(exponent):
+            return False
+        if any(power < 0 and reader.class_of(atom) == ELEMENT and not is_positive(atom) for atom, power in powers):
+            return False
+    return True
+
+
+def _numeric_rank(reader: Reader, forms: list[Form]) -> int:
+    columns = [_element_keys(reader, form) for form in forms]
+    keys = list(dict.fromkeys(key for column in columns for key in column))
+    return _rank([[_at_random(reader, column.get(key, Form({}))) for key in keys] for column in columns])
+
+
+def _at_random(reader: Reader, form: Form) -> float:
+    """The value of a form where each atom has a number of its own between 1 and 2."""
+    total = 0.0
+    for (powers, exponent), value in form.terms.items():
+        term = float(value)
+        for atom, power in powers:
+            term *= random.Random(reader.place(atom)).uniform(1.0, 2.0) ** float(power)
+        if exponent is not None:
+            term *= math.exp(_at_random(reader, exponent))
+        total += term
+    return total
+
+
+def _rank(rows: list[list[float]]) -> int:
+    rows = [list(row) for row in rows]
+    rank = 0
+    for column in range(len(rows[0]) if rows else 0):
+        best = max(range(rank, len(rows)), key=lambda row: abs(rows[row][column]), default=None)
+        if best is None or abs(rows[best][column]) < 1e-9:
+            continue
+        rows[rank], rows[best] = rows[best], rows[rank]
+        for row in range(rank + 1, len(rows)):
+            factor = rows[row][column] / rows[rank][column]
+            rows[row] = [a - factor * b for a, b in zip(rows[row], rows[rank])]
+        rank += 1
+    return rank
+
+
+def _move(number_of: int, reference: Expr, pairs: list, dtype) -> Move:
+    step, before = Symbol(f"step {number_of}", dtype), Symbol(f"before {number_of}", dtype)
+    for element, other, kind in pairs:
+        if other is reference:
+            return Move(reference, kind, element, step, before)
+    return Move(reference, "free", None, step, before)
+
+
+def _moving(reader: Reader, body: Form, kept: list[Form], moves: tuple[Move, ...], hoisted: tuple[Expr, ...],
+            selector: Expr | None, pool: list) -> SumForm:
+    """The matrix of a basis in the steps of its references, and the weights of the body in it."""
+    at_origin: dict[Expr, Form] = {}
+    stepped: dict[Expr, Form] = {}
+    for move in moves:
+        step = Form.atom(move.step)
+        if move.kind == "location":
+            at_origin[move.reference] = stepped[move.reference] = number(0)
+            stepped[move.element] = stepped.get(move.element, Form.atom(move.element)) + step
+        elif move.kind == "scale":
+            at_origin[move.reference] = stepped[move.reference] = number(1)
+            stepped[move.element] = stepped.get(move.element, Form.atom(move.element)) * step
+        else:
+            at_origin[move.reference] = Form.atom(move.before)
+            stepped[move.reference] = step
+    basis = [form.substituted(at_origin, is_positive) for form in kept]
+    after = [form.substituted(stepped, is_positive) for form in kept]
+    target = body.substituted(at_origin, is_positive)
+    rows = [_element_keys(reader, form) for form in basis]
+    solve = _solver(rows)
+    matrix = tuple(tuple(solve(_element_keys(reader, form))) for form in after)
+    weights = tuple(solve(_element_keys(reader, target)))
+    back = {move.before: Form.atom(move.reference) for move in moves if move.kind == "free"}
+    weights = tuple(weight.substituted(back, is_positive) for weight in weights)
+    shared = tuple(next((place for place, (form, _) in enumerate(pool) if form == one), None) for one in kept)
+    return SumForm(tuple(basis), shared, matrix, weights, moves, hoisted, selector, _kind_of(reader, matrix, moves),
+                   len(basis))
+
+
+def one_term(form: Form) -> bool:
+    """Whether a form can be divided by."""
+    return len(form.terms) == 1 and not any(is_indicator(atom) for powers, _ in form.terms for atom, _ in powers)
+
+
+def _solver(rows: list[dict]) -> Callable[[dict], list[Form]]:
+    """A function that writes a row as a combination of the given ones. It raises NoForm where that does not go."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    size = len(rows)
+    table = [[row.get(key, Form({})) for key in keys] + [number(int(i == j)) for j in range(size)]
+             for i, row in enumerate(rows)]
+    pivots: list[tuple[int, int]] = []
+    left = list(range(size))
+    while left:
+        found = next(((i, j) for i in left for j in range(len(keys)) if one_term(table[i][j])), None)
+        if found is None:
+            raise NoForm("a basis whose matrix cannot be inverted term by term")
+        i, j = found
+        inverse = table[i][j].power(Fraction(-1), lambda atom: True)
+        table[i] = [item * inverse for item in table[i]]
+        for other in range(size):
+            if other != i and table[other][j]:
+                factor = table[other][j]
+                table[other] = [a - factor * b for a, b in zip(table[other], table[i])]
+        pivots.append((i, j))
+        left.remove(i)
+
+    def solve(row: dict) -> list[Form]:
+        if not set(row) <= set(keys):
+            raise NoForm("a function outside the space of the basis")
+        values = [row.get(key, Form({})) for key in keys] + [Form({})] * size
+        for i, j in pivots:
+            factor = values[j]
+            if factor:
+                values = [a - factor * b for a, b in zip(values, table[i])]
+        if any(values[:len(keys)]):
+            raise NoForm("a function outside the space of the basis")
+        return [-item for item in values[len(keys):]]
+
+    return solve
+
+
+def _kind_of(reader: Reader, matrix: tuple[tuple[Form, ...], ...], moves: tuple[Move, ...]) -> str:
+    """What the matrix does to old errors; exponents in it must be provably 0 or less.
+
+    Raises: Refused.
+    """
+    if not moves:
+        return "fixed"
+    falling = {fact.reference: fact.is_upper for fact in reader.facts}
+    for row in matrix:
+        for form in row:
+            for _, exponent in form.terms:
+                if exponent is not None and not _shrinks(exponent, moves, falling):
+                    raise Refused("its correction may grow: an exponent has no sign")
+    diagonal = [row[place] for place, row in enumerate(matrix)]
+    mixed = any(form for i, row in enumerate(matrix) for j, form in enumerate(row) if i != j)
+    if all(form == number(1) for form in diagonal):
+        return "unipotent" if mixed else "fixed"
+    return "contraction times unipotent" if mixed else "contraction"
+
+
+def _shrinks(exponent: Form, moves: tuple[Move, ...], falling: dict[Expr, bool]) -> bool:
+    """Whether an exponent in the steps of references is 0 or less: the step of a maximum never is above 0."""
+    steps = {move.step: move for move in moves if move.kind == "location"}
+    for (powers, deeper), value in exponent.terms.items():
+        found = [atom for atom, _ in powers if atom in steps]
+        if deeper is not None or len(found) != 1 or dict(powers)[found[0]] != 1:
+            return False
+        is_upper = falling.get(steps[found[0]].reference)
+        others = all(is_nonnegative(atom) or power % 2 == 0 for atom, power in powers if atom is not found[0])
+        if is_upper is None or not others or (value > 0) != is_upper:
+            return False
+    return True
