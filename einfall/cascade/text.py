@@ -33,16 +33,17 @@ from einfall.cascade.nodes import (
 )
 from einfall.scalar.monoids import NAMED, Monoid
 from einfall.scalar.nodes import Cast, Expr, Map, Select
-from einfall.scalar.text import Printer, literal_text, monoid_word
+from einfall.scalar.text import Printer as ScalarPrinter
+from einfall.scalar.text import literal_text, monoid_word
 
-__all__ = ["text"]
+__all__ = ["Printer", "text"]
 
 def text(cascade: Cascade, names: Mapping[Node, str] | None = None) -> str:
     """The program as text; `names` are the user's words for nodes."""
-    return _Printer(cascade, names or {}).program()
+    return Printer(cascade, names or {}).program()
 
 
-class _Printer(Printer):
+class Printer(ScalarPrinter):
     """One printing: which nodes have lines of their own, and what they are called."""
 
     def __init__(self, cascade: Cascade, names: Mapping[Node, str]):

@@ -1,0 +1,193 @@
+"""The driver: which reductions of a cascade depend on each other over one rank, and what became of them.
+
+A reduction that cannot be brought into the sweep in which its references are computed is refused with a reason, and
+starts the next sweep, in which they are known. The result never has more sweeps than the program as it was written.
+"""
+
+from typing import NamedTuple
+
+from einfall.base.node import Node, children, postorder, rewrite
+from einfall.cascade.explicit import inline
+from einfall.cascade.nodes import Cascade, Rank, Reduce, Scan, Tensor
+from einfall.cascade.scope import bound_here
+from einfall.cascade.states import Fused
+from einfall.derive.forms import NoForm
+from einfall.derive.fuse import Group, Proof
+from einfall.derive.reading import NotSeparable
+from einfall.derive.sums import Refused
+from einfall.scalar.nodes import Const, Expr
+
+__all__ = ["Derivation", "Derived", "Refusal", "derive"]
+
+SHORT = 16  # a rank of a known extent up to this is in registers anyway
+
+
+class Refusal(NamedTuple):
+    """A reduction that was not brought into the sweep of its references, and why."""
+
+    reduction: Reduce
+    reason: str
+
+
+class Derived(NamedTuple):
+    """One state: its node, the group it was made by, and how each member was derived."""
+
+    fused: Fused
+    group: Group
+    members: tuple[Reduce, ...]
+    proofs: tuple[Proof, ...]
+
+
+class Derivation(NamedTuple):
+    """What a cascade became: the cascade with fused reductions, the states in it, and what was refused."""
+
+    cascade: Cascade
+    states: tuple[Derived, ...]
+    refusals: tuple[Refusal, ...]
+
+
+def derive(cascade: Cascade, wanted: frozenset[int] | None = None) -> Derivation:
+    """The cascade in which dependent reductions over a rank go through it together, as far as algebra allows.
+
+    wanted: the places of the states that the cascade is to have; all of them are derived and told in any case.
+    """
+    original, cascade = cascade, inline(cascade, only_bare=True)
+    extents = _extents_of_free_ranks(cascade)
+    states: list[Derived] = []
+    refusals: list[Refusal] = []
+    done: dict[Node, Node] = {}
+    for members in _families(cascade):
+        _derive_family(members, extents, done, states, refusals, wanted)
+    if not done:
+        return Derivation(original, tuple(states), tuple(refusals))
+    outputs = tuple(rewrite(output, lambda node: None, done) for output in cascade.outputs)
+    return Derivation(Cascade(cascade.name, cascade.inputs, outputs), tuple(states), tuple(refusals))
+
+
+def _families(cascade: Cascade) -> list[list[Reduce]]:
+    """The reductions over the same ranks, each after those that it depends on."""
+    families: dict[tuple, list[Reduce]] = {}
+    for node in postorder(*cascade.outputs):
+        if isinstance(node, Reduce) and len(node.bodies) == 1 and node.ranks:
+            if isinstance(node.extents[0], Const) and node.extents[0].value <= SHORT:
+                continue
+            families.setdefault((node.ranks, node.extents), []).append(node)
+    return [members for members in families.values() if len(members) > 1]
+
+
+def _derive_family(members: list[Reduce], extents: dict, done: dict, states: list[Derived],
+                   refusals: list[Refusal], wanted: frozenset[int] | None) -> None:
+    """Sweep after sweep, the groups of reductions that depend on each other."""
+    pending = members
+    while pending:
+        deferred: list[Reduce] = []
+        sweep: list[Reduce] = []
+        for node in pending:
+            below = _read_directly(node, pending)
+            if any(item in deferred for item in below):
+                deferred.append(node)
+                continue
+            sweep.append(node)
+        for connected in _connected(sweep):
+            deferred += _derive_group(connected, extents, done, states, refusals, wanted)
+        late = set(deferred)
+        pending = [node for node in pending
+                   if node in late or any(item in late for item in _read_directly(node, pending))]
+        if not any(_read_directly(node, pending) for node in pending):
+            return
+
+
+def _derive_group(connected: list[Reduce], extents: dict, done: dict, states: list[Derived],
+                  refusals: list[Refusal], wanted: frozenset[int] | None) -> list[Reduce]:
+    """One state from reductions that depend on each other; those that it cannot hold are refused and given back."""
+    refused: list[Reduce] = []
+    dependent = [node for node in connected if _read_directly(node, connected)]
+    if not dependent:
+        return []
+    outer = frozenset.intersection(*(node.free for node in dependent))
+    group = Group(dependent[0].ranks, dependent[0].extents, len(states))
+    taken: list[Reduce] = []
+    for node in connected:
+        below = _read_directly(node, connected)
+        if any(item in refused for item in below):
+            refused.append(node)
+            continue
+        try:
+            axes = _axes(node, outer, extents)
+            group.add(node, axes)
+            taken.append(node)
+        except (Refused, NotSeparable, NoForm) as problem:
+            refusals.append(Refusal(node, str(problem)))
+            refused.append(node)
+    if group.proofs:
+        fused = group.fused(done)
+        states.append(Derived(fused, group, tuple(taken), tuple(group.proofs)))
+        for node in taken if wanted is None or len(states) - 1 in wanted else ():
+            done[node] = group.totals(node, fused, done)
+    return refused
+
+
+def _axes(node: Reduce, outer: frozenset, extents: dict) -> dict[Rank, Expr]:
+    """The ranks of a reduction that are axes of its component, with their extents. Raises: Refused."""
+    axes = {}
+    for rank in node.free - outer:
+        found = extents.get((node, rank), set())
+        if not isinstance(rank, Rank) or len(found) != 1:
+            raise Refused(f"{rank.name} has several extents where it is used")
+        (axes[rank],) = found
+    return axes
+
+
+def _read_directly(node: Reduce, among: list[Reduce]) -> list[Reduce]:
+    """Those reductions that a body reads, not those below them."""
+    wanted, found, seen, stack = set(among), [], set(), list(node.bodies)
+    while stack:
+        item = stack.pop()
+        if item in seen:
+            continue
+        seen.add(item)
+        if item in wanted:
+            found.append(item)
+        else:
+            stack.extend(children(item))
+    return found
+
+
+def _connected(nodes: list[Reduce]) -> list[list[Reduce]]:
+    """The nodes in sets that are connected by dependence, each in the order given."""
+    leader = {node: node for node in nodes}
+
+    def find(node: Reduce) -> Reduce:
+        while leader[node] is not node:
+            node = leader[node]
+        return node
+
+    for node in nodes:
+        for item in _read_directly(node, nodes):
+            leader[find(node)] = find(item)
+    sets: dict[Reduce, list[Reduce]] = {}
+    for node in nodes:
+        sets.setdefault(find(node), []).append(node)
+    return list(sets.values())
+
+
+def _extents_of_free_ranks(cascade: Cascade) -> dict[tuple[Node, Node], set[Expr]]:
+    """The extents that a free rank of a node has, over all its uses."""
+    around: dict[Node, dict[Node, set[Expr]]] = {}
+    for node in reversed(list(postorder(*cascade.outputs))):
+        own = around.setdefault(node, {})
+        bound: dict[Node, set[Expr]] = {}
+        match node:
+            case Tensor(ranks, extents) | Reduce(_, ranks, extents):
+                bound = {rank: {extent} for rank, extent in zip(ranks, extents)}
+            case Scan():
+                bound = {rank: {extent} for axes, sizes in zip(node.axes, node.extents)
+                         for rank, extent in zip(axes, sizes)}
+                bound[node.rank] = {node.extent}
+        for child in children(node):
+            below = around.setdefault(child, {})
+            for variable in getattr(child, "free", ()):
+                if variable in bound or variable not in bound_here(node):
+                    here = bound.get(variable, own.get(variable, set()))
+                    below[variable] = below.get(variable, set()) | here
+    return {(node, variable): found for node, table in around.items() for variable, found in table.items()}

@@ -1,0 +1,431 @@
+"""One group of reductions over the same ranks becoming one state: components, how they move, what they mean."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
+
+from einfall.base.node import Node, children, rewrite
+from einfall.cascade.nodes import Access, Index, Label, Rank, Reduce
+from einfall.cascade.presence import absence
+from einfall.cascade.scope import bound_here
+from einfall.cascade.states import Component, Fused, Total, component_value
+from einfall.derive.forms import Form, NoForm, Symbol, expression, number
+from einfall.derive.probe import HIGHEST, probed_rank
+from einfall.derive.reading import Fact, NotSeparable, Reader
+from einfall.derive.selections import monotone_in, selected
+from einfall.derive.signs import is_nonnegative, is_positive
+from einfall.derive.sums import Move, Refused, SumForm, derive_sum
+from einfall.scalar.dtypes import DTYPES, I64
+from einfall.scalar.monoids import named
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
+from einfall.scalar.ops import OPS
+
+__all__ = ["Group", "Guard", "Proof"]
+
+COUNT = named("sum", I64)
+FINAL = Label("total")  # the moment when all elements have been taken
+
+
+class Proof(NamedTuple):
+    """How a reduction was derived: by which rule, of which rank, and what happens to each reference."""
+
+    reduction: Reduce
+    rule: str
+    rank: int
+    kind: str
+    moves: tuple[Move, ...]
+    hoisted: tuple[Expr, ...]
+
+
+class Guard(NamedTuple):
+    """When an old value counts as nothing, and when it stays as it is."""
+
+    empty: Expr
+    unmoved: Expr
+
+
+class Group:
+    """A state under construction: reductions over the same ranks, in the order in which they depend on each other."""
+
+    def __init__(self, ranks: tuple[Rank, ...], extents: tuple[Expr, ...], number: int):
+        self.ranks, self.extents = ranks, extents
+        suffix = f"{ranks[0].name}{number or ''}"
+        self.before, self.after = Label(f"before_{suffix}"), Label(f"after_{suffix}")
+        self.reader = Reader(ranks)
+        self.components: list[Component] = []
+        self.values: dict[Reduce, Callable[[Label], Expr]] = {}  # of a summary, from the components at a moment
+        self.places: dict[Reduce, int] = {}  # the summaries that are a component as they are
+        self.starts: dict[Reduce, frozenset[int]] = {}  # the base components that a summary depends on
+        self.pool: list[tuple[Form, tuple[Move, ...]]] = []
+        self.pooled: list[int] = []  # the components of the pool
+        self.proofs: list[Proof] = []
+        self.unguarded: dict[Expr, Expr] = {}  # what an expression is but for its guards, for readers
+        self.guards: dict[int, Guard] = {}
+        self.count: int | None = None
+        self.extent = extents[0]  # how many elements there are
+        for other in extents[1:]:
+            self.extent = Map(OPS["multiply"], (self.extent, other))
+
+    # Reductions
+
+    def add(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
+        """Takes a reduction into the state. Raises: Refused, NotSeparable, NoForm."""
+        axes = {rank: axes[rank] for rank in sorted(axes, key=lambda rank: rank.name)}
+        references = self.reader.summaries_in(node.bodies[0])
+        if not references:
+            self.add_base(node, node.monoid, node.bodies[0], axes)
+        elif selected(self.reader, node) is not None:
+            self.add_selected(node, axes)
+        elif node.monoid.name in ("max", "min"):
+            self.add_monotone(node, axes)
+        elif node.monoid.name == "sum" and node.dtype.is_float:
+            self.add_sum(node, axes)
+        else:
+            raise Refused(f"a {node.monoid.name} has no correction when its references move")
+        self.reader.add_summary(node)
+
+    def component(self, name: str, monoid, axes: dict[Rank, Expr], element: Expr,
+                  moved: Callable[[int], Expr] | None = None) -> int:
+        """A new component; without `moved` it does not depend on references."""
+        place = len(self.components)
+        ranks = tuple(axes)
+        own = component_value(self.before, place, monoid, ranks)
+        self.components.append(Component(name, monoid, ranks, tuple(axes.values()), element,
+                                         own if moved is None else moved(place)))
+        return place
+
+    def at(self, label: Label, place: int) -> Expr:
+        """The value of a component at a moment."""
+        component = self.components[place]
+        return component_value(label, place, component.monoid, component.axes)
+
+    def add_base(self, node: Reduce, monoid, element: Expr, axes: dict[Rank, Expr]) -> int:
+        place = self.component(self.name_of(node), monoid, axes, element)
+        self.values[node] = lambda label: self.at(label, place)
+        self.places[node] = place
+        self.starts[node] = frozenset((place,))
+        if monoid.name in ("max", "min") and element is node.bodies[0]:
+            self.reader.facts.append(Fact(element, node, monoid.name == "max"))
+        if monoid.name == "sum" and node.dtype.is_float:
+            self.pool.append((self.reader.form(element), ()))
+            self.pooled.append(place)
+        return place
+
+    def add_monotone(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
+        """max f(x; r) = f(max x; r) for a function that rises in x."""
+        found = monotone_in(self.reader, node.bodies[0])
+        if found is None:
+            raise Refused(f"the body of the {node.monoid.name} is not seen to rise or fall with one element")
+        element, rises = found
+        name = node.monoid.name if rises else {"max": "min", "min": "max"}[node.monoid.name]
+        place = self.component(self.name_of(node), named(name, element.dtype), axes, element)
+
+        def value(label: Label) -> Expr:
+            applied = self.at_moment(node.bodies[0], label, {element: self.at(label, place)})
+            nothing = Map(OPS["equal"], (self.extent, Const(0, I64)))
+            return Select(nothing, node.monoid.identity[0], applied)
+
+        self.values[node] = value
+        self.starts[node] = frozenset((place,)).union(*map(self.starts.get, self.references(node)))
+        self.proofs.append(Proof(node, "monotone", 1, "fixed", (), tuple(self.references(node))))
+
+    def add_selected(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
+        """What counts only at the extremum begins anew whenever the extremum moves."""
+        fact, value = selected(self.reader, node)
+        here = self.at_moment(node.bodies[0].condition, self.after)
+        element = Select(here, value, node.monoid.identity[0])
+        unmoved, nothing = self.unmoved([fact.reference]), node.monoid.identity[0]
+        place = self.component(self.name_of(node), node.monoid, axes, element, lambda place: Select(
+            unmoved, component_value(self.before, place, node.monoid, tuple(axes)), nothing))
+        self.values[node] = lambda label: self.at(label, place)
+        self.starts[node] = self.starts[fact.reference]
+        self.proofs.append(Proof(node, "selector", 1, "selector", (), ()))
+
+    def add_sum(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
+        """A sum in a basis that moves with its references."""
+        derived = self.derived_sum(node)
+        for move in derived.moves:
+            self.check_zero(derived, move)
+        if any(self.reads_extent(move.reference) for move in derived.moves):
+            self.counted()
+        places = self.basis_places(node, derived, axes)
+        self.move(node, derived, places, axes)
+
+        def value(label: Label) -> Expr:
+            made = self.at_moment(self.weighted(derived.weights, places, label, node.dtype), label)
+            return self.as_written(made, derived) if label is FINAL else made
+
+        self.values[node] = value
+        if len(places) == 1 and derived.weights[0] == number(1):
+            self.places[node] = places[0]
+        self.starts[node] = frozenset(places).union(*map(self.starts.get, self.references(node)))
+        self.proofs.append(Proof(node, "sum", derived.rank, derived.kind, derived.moves, derived.hoisted))
+
+    def as_written(self, made: Expr, derived: SumForm) -> Expr:
+        """The total with what the program as written gives where there is nothing to correct.
+
+        Of no elements it is 0, whatever is applied at the end. Where the last reference is what it began as although
+        there are elements, x - b and x / b are no numbers; where elements may be absent, nothing says that there are.
+        """
+        total = made
+        for move in derived.moves:
+            reference = self.at_moment(move.reference, FINAL)
+            if move.kind == "scale" and not is_positive(move.reference):
+                kept = Map(OPS["multiply"], (made, Map(OPS["divide"], (reference, reference))))
+                made = Select(self.is_empty(move.reference, FINAL), made, kept)
+            elif move.reference in self.places and not absence(move.reference.bodies[0]):
+                made = Map(OPS["add"], (made, Map(OPS["subtract"], (reference, reference))))
+        if derived.hoisted or made is not total:
+            made = Select(Map(OPS["equal"], (self.extent, Const(0, I64))), const(0, made.dtype), made)
+        self.unguarded[made] = total
+        return made
+
+    def derived_sum(self, node: Reduce) -> SumForm:
+        """The sum in a basis. Raises: Refused, with what trying says where the normal form does not get further."""
+        try:
+            return derive_sum(self.reader, self.reader.form(node.bodies[0]), self.pool, node.dtype)
+        except (NotSeparable, NoForm) as problem:
+            if (probed_rank(self.reader, node.bodies[0]) or 0) > HIGHEST:
+                raise Refused(f"rank above {HIGHEST} on probes: {problem}") from None
+            raise Refused(f"no finite separation: {problem}") from None
+
+    def references(self, node: Reduce) -> list[Reduce]:
+        return self.reader.summaries_in(node.bodies[0])
+
+    # Sums
+
+    def basis_places(self, node: Reduce, derived: SumForm, axes: dict[Rank, Expr]) -> list[int]:
+        """The components of a basis: those there are already, and new ones, which do not move yet."""
+        places: list[int] = []
+        for number_of, (form, shared) in enumerate(zip(derived.basis, derived.shared)):
+            plain = derived.selector is None
+            if plain and shared is not None:
+                places.append(self.pooled[shared])
+            elif plain and form == number(1):
+                places.append(self.counted())
+            else:
+                name = self.name_of(node) + (f"_{number_of}" if number_of else "")
+                element = self.element(form, derived, node.dtype)
+                places.append(self.component(name, named("sum", node.dtype), self.axes_of(element, derived, axes),
+                                             element))
+        return places
+
+    def axes_of(self, element: Expr, derived: SumForm, axes: dict[Rank, Expr]) -> dict[Rank, Expr]:
+        """The axes that a basis function has: those of its elements and of all its references."""
+        free = set(element.free).union(*(move.reference.free for move in derived.moves))
+        return {rank: extent for rank, extent in axes.items() if rank in free}
+
+    def element(self, form: Form, derived: SumForm, dtype) -> Expr:
+        """A basis function of one element, at the references after the portion."""
+        values: dict[Expr, Expr] = {}
+        for move in derived.moves:
+            reference = self.reference_or_neutral(move)
+            if move.kind == "free":
+                values[move.before] = reference
+            else:
+                name = "subtract" if move.kind == "location" else "divide"
+                values[move.element] = Map(OPS[name], (values.get(move.element, move.element), reference))
+        element = expression(form, dtype, self.reader.place, values)
+        if derived.selector is not None:
+            element = Select(self.at_moment(derived.selector.condition, self.after), element, const(0, dtype))
+        return element
+
+    def reference_or_neutral(self, move: Move) -> Expr:
+        """The reference after the portion; a neutral number where nothing has been taken yet."""
+        reference = self.at_moment(move.reference, self.after)
+        nothing = self.is_empty(move.reference, self.after)
+        if move.kind == "scale" and not is_positive(move.reference):
+            nothing = _either(nothing, Map(OPS["equal"], (reference, const(0, reference.dtype))))
+        guarded = Select(nothing, const(0 if move.kind == "location" else 1, reference.dtype), reference)
+        self.unguarded[guarded] = reference
+        return guarded
+
+    def move(self, node: Reduce, derived: SumForm, places: list[int], axes: dict[Rank, Expr]) -> None:
+        """Writes into new components what becomes of them when the references move."""
+        if not derived.moves and derived.selector is None:
+            return
+        dtype = node.dtype
+        steps: dict[Expr, Expr] = {}
+        for move in derived.moves:
+            before, after = self.at_moment(move.reference, self.before), self.at_moment(move.reference, self.after)
+            if move.kind == "free":
+                steps[move.before], steps[move.step] = before, after
+            else:
+                steps[move.step] = Map(OPS["subtract" if move.kind == "location" else "divide"], (before, after))
+        atoms = [move.reference for move in derived.moves]
+        fixed = list(atoms)
+        if derived.selector is not None:
+            fixed.append(self.reader.selector(derived.selector.condition).reference)
+        for place, row, shared, form in zip(places, derived.matrix, derived.shared, derived.basis):
+            if (shared is not None or form == number(1)) and derived.selector is None:
+                continue
+            component = self.components[place]
+            zero, own = component.monoid.identity[0], self.at(self.before, place)
+            other = zero if derived.selector is not None else self.combination(row, places, self.before, dtype, steps)
+            moved = Select(self.unmoved(fixed), own, other)
+            if atoms:
+                moved = Select(self.all_empty(derived), zero, moved)
+                self.unguarded[moved] = other
+                self.guards[place] = Guard(self.all_empty(derived), self.unmoved(fixed))
+            self.components[place] = Component(component.name, component.monoid, component.axes, component.extents,
+                                               component.element, moved)
+            if derived.selector is None:
+                self.pool.append((self.as_summed(form, derived), derived.moves))
+                self.pooled.append(place)
+
+    def as_summed(self, form: Form, derived: SumForm) -> Form:
+        """A basis function with its references in it again."""
+        back: dict[Expr, Form] = {}
+        for move in derived.moves:
+            reference = Form.atom(move.reference)
+            if move.kind == "location":
+                back[move.element] = back.get(move.element, Form.atom(move.element)) - reference
+            elif move.kind == "scale":
+                inverse = reference.power(Fraction(-1), is_positive)
+                back[move.element] = back.get(move.element, Form.atom(move.element)) * inverse
+            else:
+                back[move.before] = reference
+        return form.substituted(back, is_positive)
+
+    def combination(self, row: tuple[Form, ...], places: list[int], label: Label, dtype, values: dict) -> Expr:
+        """The sum of components, each with its factor."""
+        total, shown = Form({}), dict(values)
+        for number_of, (factor, place) in enumerate(zip(row, places)):
+            symbol = Symbol(f"component {number_of}", dtype)
+            self.reader.place(symbol)
+            value = self.at(label, place)
+            shown[symbol] = value if value.dtype is dtype else Cast(value, dtype)
+            total = total + factor * Form.atom(symbol)
+        return expression(total, dtype, self.reader.place, shown)
+
+    def weighted(self, weights: tuple[Form, ...], places: list[int], label: Label, dtype) -> Expr:
+        """The sum of components with factors in references; a component that is a reference cancels against it."""
+        summaries = {place: node for node, place in self.places.items()}
+        total, shown = Form({}), {}
+        for number_of, (factor, place) in enumerate(zip(weights, places)):
+            symbol: Expr | None = summaries.get(place)
+            if symbol is None or symbol not in factor.atoms():
+                symbol = Symbol(f"component {number_of}", dtype)
+                value = self.at(label, place)
+                shown[symbol] = value if value.dtype is dtype else Cast(value, dtype)
+            self.reader.place(symbol)
+            total = total + factor * Form.atom(symbol)
+        return expression(total, dtype, self.reader.place, shown)
+
+    def check_zero(self, derived: SumForm, move: Move) -> None:
+        """A reference that divides has to be positive, or 0 only where all elements are 0 and add nothing.
+
+        Raises: Refused.
+        """
+        if move.kind != "scale" or is_positive(move.reference):
+            return
+        bounded = any(fact.reference is move.reference and fact.is_upper and _bounds(fact.element, move.element)
+                      for fact in self.reader.facts)
+        vanishes = all(any(atom is move.element and power > 0 for atom, power in powers)
+                       for form in derived.basis for powers, _ in form.terms)
+        if not bounded or not vanishes:
+            raise Refused("a reference that may be 0 divides the elements")
+
+    def counted(self) -> int:
+        """The component that counts elements."""
+        if self.count is None:
+            self.count = self.component("n", COUNT, {}, Const(1, I64))
+        return self.count
+
+    # Moments
+
+    def at_moment(self, expr: Expr, label: Label, values: dict[Node, Node] | None = None) -> Expr:
+        """An expression of references as it stands at a moment: summaries from components, extents as counts so far."""
+        memo = {node: self.values[node](label) for node in self.reader.summaries_in(expr)} | (values or {})
+        if self.count is not None and self.reads_extent(expr):
+            counted = self.at(label, self.count)
+            memo[self.extent] = counted
+            for dtype in (DTYPES["f32"], DTYPES["f64"]) if isinstance(self.extent, Const) else ():
+                memo[const(self.extent.value, dtype)] = Cast(counted, dtype)
+        return rewrite(expr, lambda node: None, memo)
+
+    def reads_extent(self, expr: Expr) -> bool:
+        """Whether a function of references, such as a mean, divides by the number of elements."""
+        seen: set[Node] = set()
+        stack: list[Node] = [expr]
+        reads = False
+        while stack:
+            node = stack.pop()
+            if node in seen or node in self.reader.summaries:
+                continue
+            if bound_here(node):
+                return False  # an extent inside belongs to a binder
+            seen.add(node)
+            reads |= node is self.extent or (isinstance(node, Const) and isinstance(self.extent, Const)
+                                             and node.value == self.extent.value)
+            stack.extend(children(node))
+        return reads
+
+    def is_empty(self, reference: Expr, label: Label) -> Expr:
+        """Whether nothing has been taken of what a reference depends on: all of it are identities."""
+        starts = sorted(frozenset().union(*(self.starts[node] for node in self.reader.summaries_in(reference))))
+        if self.count is not None and self.reads_extent(reference):
+            starts = [self.count]
+        bases = [place for place in starts if self.components[place].moved is self.at(self.before, place)]
+        made: Expr | None = None
+        for place in bases or starts:
+            is_identity = Map(OPS["equal"], (self.at(label, place), self.components[place].monoid.identity[0]))
+            made = is_identity if made is None else Map(OPS["bitwise_and"], (made, is_identity))
+        return made
+
+    def all_empty(self, derived: SumForm) -> Expr:
+        """Whether a side adds nothing: a reference of it has not begun, or divides by nothing but zeros."""
+        made: Expr | None = None
+        for move in derived.moves:
+            empty = self.is_empty(move.reference, self.before)
+            if move.kind == "scale" and not is_positive(move.reference):
+                reference = self.at_moment(move.reference, self.before)
+                empty = _either(empty, Map(OPS["equal"], (reference, const(0, reference.dtype))))
+            made = empty if made is None or made is empty else _either(made, empty)
+        return made
+
+    def unmoved(self, references: list[Expr]) -> Expr:
+        """Whether all references are where they were."""
+        made: Expr | None = None
+        for reference in references:
+            same = Map(OPS["equal"], (self.at_moment(reference, self.before), self.at_moment(reference, self.after)))
+            made = same if made is None else Map(OPS["bitwise_and"], (made, same))
+        return made
+
+    # The result
+
+    def name_of(self, node: Reduce) -> str:
+        return f"{node.monoid.name}{len(self.components)}"
+
+    def fused(self, done: dict[Node, Node]) -> Fused:
+        """The state, in terms of what `done` has in place of the program's nodes."""
+        memo = dict(done)
+        return Fused(self.ranks, self.extents, self.before, self.after, tuple(
+            rewrite(component, lambda item: None, memo) for component in self.components))
+
+    def totals(self, node: Reduce, fused: Fused, done: dict[Node, Node]) -> Expr:
+        """The value of a summary when all elements have been taken."""
+        value = self.values[node](FINAL)
+
+        def rule(item):
+            match item:
+                case Access(source) if getattr(source, "label", None) is FINAL:
+                    place = source.place
+                    return Access(Total(fused, place), tuple(map(Index, self.components[place].axes)), None)
+            return None
+
+        return rewrite(value, rule, dict(done))
+
+
+def _either(left: Expr, right: Expr) -> Expr:
+    return Map(OPS["bitwise_or"], (left, right))
+
+
+def _bounds(bound: Expr, element: Expr) -> bool:
+    """Whether a bound of 0 means that the element is 0."""
+    match bound:
+        case Map(op, (arg,)) if op.name == "abs":
+            return arg is element
+        case Map(op, (left, right)) if op.name == "multiply":
+            return left is right is element
+    return bound is element and is_nonnegative(element)

@@ -1,0 +1,1 @@
+"""What is derived from dependent reductions, and that it is right."""
