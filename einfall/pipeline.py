@@ -4,6 +4,8 @@ import time
 from typing import NamedTuple
 
 from einfall.cascade.nodes import Cascade
+from einfall.cascade.unfold import unfold
+from einfall.derive.derive import Derivation, derive
 from einfall.lower.cascade_to_nest import cascade_to_nest
 from einfall.lower.nest_to_tile import nest_to_tile
 from einfall.nest.nodes import Nest
@@ -14,17 +16,23 @@ from einfall.target.llvm.compile import compile_module, host_features
 from einfall.target.llvm.emit import emit
 from einfall.tile.nodes import Program
 
-__all__ = ["Compiled", "compile_cascade"]
+__all__ = ["PORTION", "Compiled", "compile_cascade"]
+
+PORTION = 1152  # elements: a few rows of them lie in the nearest cache, and it divides by lanes and by jammed rows
 
 
 class Compiled(NamedTuple):
     """A cascade at every height, and the seconds that each step took."""
 
     cascade: Cascade
+    derivation: Derivation
+    chosen: Cascade  # with the states that are used, as scans over portions
     nest: Nest
     tiles: tuple[Program, ...]
     steps: tuple[Step, ...]
     times_s: dict[str, float]
+
+
 
 
 def lanes_of(features: frozenset[str]) -> int:
@@ -33,12 +41,16 @@ def lanes_of(features: frozenset[str]) -> int:
 
 
 def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozenset(),
-                    small: frozenset[tuple[str, int, int]] = frozenset(), *, lanes: int | None = None,
-                    features: frozenset[str] | None = None) -> Compiled:
+                    small: frozenset[tuple[str, int, int]] = frozenset(), wanted: frozenset[int] | None = None, *,
+                    lanes: int | None = None, features: frozenset[str] | None = None, portion: int = PORTION
+                    ) -> Compiled:
     """The machine code of a cascade, for inputs whose elements lie side by side along the axes in `units`.
 
-    small: (input, axis, extent) of extents that become constants.
+    small: (input, axis, extent) of extents that become constants; wanted: the derived states that are used (all);
+    portion: how many elements a state takes at a time.
 
+    derive           brings dependent reductions into one sweep; later nothing knows which reductions belong together
+    unfold           writes states as scans over portions, which everything after it knows
     cascade_to_nest  decides loops and memory; nothing before it knows order or storage
     specialise       writes small extents as numbers, so that the next steps know which loops are short
     vectors          decides which loops run in lanes; it asks for memory that lies side by side, so it needs the nest
@@ -57,7 +69,9 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
 
     features = host_features() if features is None else features
     lanes = lanes_of(features) if lanes is None else lanes
-    nest = timed("cascade_to_nest", cascade_to_nest, cascade)
+    derivation = timed("derive", derive, cascade, wanted)
+    chosen = timed("unfold", unfold, derivation.cascade, portion)
+    nest = timed("cascade_to_nest", cascade_to_nest, chosen)
     nest = timed("specialise", specialise, nest, small)
     if lanes > 1:
         nest = timed("vectors", choose_vector_loops, nest, lambda name, axis: (name, axis) in units)
@@ -67,4 +81,4 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     for program in tiles:
         module = timed("emit", emit, program, features, lanes, units)
         steps.append(Step(program, timed("llvm", compile_module, module)))
-    return Compiled(cascade, nest, tiles, tuple(steps), times_s)
+    return Compiled(cascade, derivation, chosen, nest, tiles, tuple(steps), times_s)

@@ -15,6 +15,8 @@ from einfall.cascade.faults import NOWHERE, accesses_stay_inside, fault_finder
 from einfall.cascade.nodes import Access, Cascade, Extent, Index, Input, Rank, Size, Tensor, extents_of
 from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
+from einfall.derive.derive import Derivation, derive
+from einfall.derive.text import text as derivation_text
 from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, ordered, strong
@@ -24,6 +26,7 @@ from einfall.measure.probe import this_machine
 from einfall.measure.timing import timed
 from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
+from einfall.plan.fusion import worthwhile
 from einfall.report.explain import CallData, Explanation, explanation
 from einfall.runtime.launch import launch
 from einfall.scalar.nodes import Expr
@@ -77,6 +80,7 @@ class Kernel:
         self.function = function
         self.signature = parameters(function)
         self.programs: dict[tuple, list[Program]] = {}
+        self.derivations: dict[Cascade, Derivation] = {}
         self.machines: dict[tuple, Machine] = {}
         self.ready: dict[tuple, Ready] = {}
         functools.update_wrapper(self, function)
@@ -115,7 +119,8 @@ class Kernel:
         call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s)
         finder = ready.finder and ready.finder.whole
         machine, timing = this_machine(), timed(lambda: self(*args, **options))
-        return explanation(self.__name__, ready.machine.whole, finder, call, machine, timing)
+        return explanation(self.__name__, ready.machine.whole, finder, call, machine, timing,
+                           ready.machine.derivation(ready.program))
 
     def prepared(self, arguments: Arguments) -> "Ready":
         """What a call with these types, sizes and strides needs, checked and compiled the first time."""
@@ -134,10 +139,16 @@ class Kernel:
 
     def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
-        key = cascade, arguments.units, arguments.small
+        key = cascade, arguments.units, arguments.small, self.wanted(cascade, arguments)
         if key not in self.machines:
-            self.machines[key] = Machine(compile_cascade(*key))
+            self.machines[key] = Machine(compile_cascade(*key), key[-1])
         return self.machines[key]
+
+    def wanted(self, cascade: Cascade, arguments: Arguments) -> frozenset[int]:
+        """Which of the states that can be derived are worth their corrections at these sizes."""
+        if cascade not in self.derivations:
+            self.derivations[cascade] = derive(cascade)
+        return worthwhile(self.derivations[cascade], cascade, lambda extent: evaluate(extent, arguments.sizes))
 
     def trace(self, *args, **options) -> Program:
         """The program for arguments like these; print it."""
@@ -208,6 +219,7 @@ class Lowered(NamedTuple):
     """A program at every height, as text, and the seconds that each step took."""
 
     cascade: str
+    derivation: str
     schedule: str
     tiles: str
     source: str
@@ -217,17 +229,22 @@ class Lowered(NamedTuple):
 class Machine:
     """A compiled cascade."""
 
-    def __init__(self, compiled: Compiled):
-        self.whole = compiled
+    def __init__(self, compiled: Compiled, wanted: frozenset[int]):
+        self.whole, self.wanted = compiled, wanted
 
     def run(self, arguments: Arguments) -> list[np.ndarray]:
         """The outputs."""
         return launch(self.whole.steps, self.whole.nest.outputs, arguments.arrays, arguments.scalars)
 
+    def derivation(self, program: Program) -> str:
+        """What was derived, as text; empty where no reduction depends on another."""
+        return derivation_text(self.whole.derivation, self.whole.cascade, program.names, self.wanted)
+
     def lowered(self, program: Program) -> Lowered:
         """The texts."""
         whole = self.whole
-        return Lowered(str(program), nest_text(whole.nest), "\n".join(map(tile_text, whole.tiles)),
+        return Lowered(str(program), self.derivation(program), nest_text(whole.nest),
+                       "\n".join(map(tile_text, whole.tiles)),
                        "\n".join(step.code.text for step in whole.steps), whole.times_s)
 
 

@@ -6,9 +6,11 @@ from einfall.cascade import parse as cascade_text
 from einfall.cascade.run import run as run_cascade
 from einfall.front.arguments import Arguments, collect
 from einfall.front.kernel import Kernel, Program, evaluated
+from einfall.front.trace import evaluate
 from einfall.nest import text as nest_text
 from einfall.nest.run import run as run_nest
 from einfall.pipeline import Compiled, compile_cascade
+from einfall.plan.fusion import worthwhile
 from einfall.runtime.launch import launch
 from einfall.tile import text as tile_text
 from einfall.tile.run import run as run_tile
@@ -22,6 +24,11 @@ def at_text(program: Program, compiled: Compiled, arguments: Arguments) -> list[
     cascade = cascade_text.parse(str(program))
     assert cascade is program.cascade
     return [result.array for result in run_cascade(cascade.outputs, arguments.arrays, arguments.scalars)]
+
+
+def at_derived(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+    """The cascade with its dependent reductions in one sweep, portion by portion."""
+    return [result.array for result in run_cascade(compiled.chosen.outputs, arguments.arrays, arguments.scalars)]
 
 
 def at_nest(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
@@ -44,21 +51,31 @@ def at_machine(program: Program, compiled: Compiled, arguments: Arguments) -> li
     return launch(compiled.steps, compiled.nest.outputs, arguments.arrays, arguments.scalars)
 
 
+def at_call(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+    """Machine code as a call has it: with the states that are worth it, in portions of the size they have there."""
+    if not compiled.derivation.states:
+        return at_machine(program, compiled, arguments)
+    wanted = worthwhile(compiled.derivation, program.cascade, lambda extent: evaluate(extent, arguments.sizes))
+    called = compile_cascade(program.cascade, arguments.units, arguments.small, wanted)
+    return launch(called.steps, called.nest.outputs, arguments.arrays, arguments.scalars)
+
+
 def at_few_lanes(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
     """Machine code from the same schedule, with four lanes."""
-    narrow = compile_cascade(program.cascade, arguments.units, lanes=4)
+    narrow = compile_cascade(program.cascade, arguments.units, lanes=4, portion=3)
     return launch(narrow.steps, narrow.nest.outputs, arguments.arrays, arguments.scalars)
 
 
-HEIGHTS = {"text": (at_text, "float64"), "nest": (at_nest, "float64"), "tile": (at_tile, "float64"),
-           "machine": (at_machine, "nominal"), "four lanes": (at_few_lanes, "nominal")}
+HEIGHTS = {"text": (at_text, "float64"), "derived": (at_derived, "float64"), "nest": (at_nest, "float64"),
+           "tile": (at_tile, "float64"), "machine": (at_machine, "nominal"), "call": (at_call, "nominal"),
+           "four lanes": (at_few_lanes, "nominal")}
 
 
 def assert_agrees_at_every_height(kernel: Kernel, args: tuple, kwargs: dict | None = None) -> None:
     """Each height gives what the reference gives, within the rounding of the types it computes in."""
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs or {})
     program = kernel.program(arguments)
-    compiled = compile_cascade(program.cascade, arguments.units, arguments.small)
+    compiled = compile_cascade(program.cascade, arguments.units, arguments.small, portion=5)
     references = {measure: evaluated(program, arguments, {}, measure) for measure in ("float64", "nominal")}
     for name, (height, measure) in HEIGHTS.items():
         for place, (actual, expected) in enumerate(zip(height(program, compiled, arguments), references[measure])):
