@@ -1,5 +1,6 @@
 """Kernels: Python functions that are traced once into cascades."""
 
+import contextvars
 import functools
 import sys
 import time
@@ -17,7 +18,7 @@ from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
 from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.definitions import Definition
-from einfall.front.expression import Array, Expression, ordered, strong
+from einfall.front.expression import Array, Expression, of_this_call, ordered, strong
 from einfall.front.observers import OBSERVERS, Call
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
 from einfall.nest.text import text as nest_text
@@ -125,14 +126,13 @@ class Kernel:
 
     def program(self, arguments: Arguments) -> Program:
         """The program for a call, traced if there is none yet."""
-        known = self.programs.setdefault(arguments.key, [])
-        for program in known:
+        for program in self.programs.get(arguments.key, ()):
             if program.fits(arguments.sizes):
                 program.admit(arguments)
                 return program
         program = traced(self, arguments)
         program.admit(arguments)
-        known.append(program)
+        self.programs.setdefault(arguments.key, []).append(program)
         return program
 
 
@@ -231,12 +231,19 @@ def kernel_of(function: Callable) -> Kernel:
 
 
 def traced(held: Kernel, arguments: Arguments) -> Program:
-    """Runs the function once on symbols."""
+    """Runs the function once on symbols.
+
+    In a context of its own: whatever ends the tracing, and wherever (Ctrl-C), nothing is under way afterwards.
+    """
+    return contextvars.copy_context().run(_traced, held, arguments)
+
+
+def _traced(held: Kernel, arguments: Arguments) -> Program:
     dtypes = {item.dtype for item in arguments.inputs.values() if isinstance(item, Input)}
     trace = Trace(arguments.sizes, widest_float(dtypes), arguments.known)
-    values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
     allow_deep_recursion()
     with tracing(trace):
+        values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
         result, found = _called(held, values)
         outputs: list[Array] = []
         structure = _results(held, result, outputs)
@@ -268,8 +275,8 @@ def _called(held: Kernel, values: dict):
     bound = held.signature.bind_partial()
     bound.arguments.update(values)
     before = sys.getprofile()
-    sys.setprofile(watch)
     try:
+        sys.setprofile(watch)
         return held.function(*bound.args, **bound.kwargs), found
     finally:
         sys.setprofile(before)
@@ -285,7 +292,7 @@ def _results(held: Kernel, result, outputs: list[Array]):
         case Definition():
             return _results(held, result._defined(), outputs)
         case Array():
-            outputs.append(result)
+            outputs.append(of_this_call(result))
             return len(outputs) - 1
         case Expression() if not result.extents:
             outputs.append(ordered(strong(result), ()))

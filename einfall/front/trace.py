@@ -20,6 +20,7 @@ __all__ = [
     "evaluate",
     "is_tracing",
     "tracing",
+    "under_way",
     "unresolved",
     "widest_float",
 ]
@@ -218,6 +219,11 @@ def current() -> Trace:
         raise TraceError("this is an expression of a kernel, and no kernel is being traced",
                          repair="write it inside a function decorated with @ef.kernel")
     return trace
+
+
+def under_way() -> Trace | None:
+    """The trace of this context, if there is one."""
+    return _CURRENT.get()
 
 
 def is_tracing() -> bool:

@@ -379,3 +379,70 @@ def an_extent_that_arrives_with_the_call():
 @mistake(ef.TraceError)
 def a_kernel_of_something_else():
     ef.kernel(int)
+
+
+@mistake(ef.TraceError)
+def an_expression_of_another_call():
+    seen = []
+    trial(lambda A: seen.append(A[i] * 2) or A[i][i], V)
+    trial(lambda B: (B[i] * seen[0])[i], V)
+
+
+@mistake(ef.TraceError)
+def a_tensor_of_another_call():
+    seen = []
+    trial(lambda A: seen.append(A) or A[i][i], V)
+    trial(lambda B: (B[i] * seen[0][i])[i], V)
+
+
+@mistake(ef.TraceError)
+def a_state_of_another_call():
+    seen = []
+    trial(lambda A: ef.scan(lambda s: seen.append(s) or s + A[t], over=t, init=0.0)[t], V)
+    trial(lambda A: (A[t] + seen[0])[t], V)
+
+
+@mistake(ef.TraceError)
+def a_tensor_of_another_call_returned():
+    seen = []
+    trial(lambda A: seen.append(A) or A[i][i], V)
+    trial(lambda B: seen[0], V)
+
+
+@mistake(ef.TraceError)
+def a_size_of_another_call():
+    seen = []
+    trial(lambda A: seen.append(i.of(A.shape[0] - 1)) or A[i][i], V)
+    trial(lambda B: (B[j] * seen[0])[i, j], V)
+
+
+@mistake(ef.TraceError)
+def an_expression_used_outside():
+    seen = []
+    trial(lambda A: seen.append(A[i] * 2) or A[i][i], V)
+    bool(seen[0] > 0)
+
+
+@mistake(ef.TraceError)
+def a_scan_step_of_too_few_arguments():
+    trial(lambda A: ef.scan(lambda s: (s, s), over=t, init=(0.0, A[0]))[0][t], V)
+
+
+@mistake(ef.TraceError)
+def a_scan_step_that_is_no_function():
+    trial(lambda A: ef.scan(A[t], over=t, init=0.0)[t], V)
+
+
+@mistake(ef.TraceError)
+def a_monoid_of_one_argument():
+    trial(lambda A: ef.reduce(A[i], over=i, by=ef.Monoid(lambda a: a, 0.0))[()], V)
+
+
+@mistake(ef.RankError)
+def ranks_by_number():
+    ef.ranks(3)
+
+
+@mistake(ef.ShapeError)
+def one_axis_and_two_indices():
+    trial(lambda A: A[i, j][i, j], V)
