@@ -23,7 +23,7 @@ from einfall.front.observers import OBSERVERS, Call
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
 from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
-from einfall.runtime.launch import launch
+from einfall.runtime.launch import Plan
 from einfall.scalar.nodes import Expr
 from einfall.tile.text import text as tile_text
 
@@ -99,15 +99,16 @@ class Kernel:
         return ready.machine.lowered(ready.program)
 
     def prepared(self, arguments: Arguments) -> "Ready":
-        """What a call with these types, sizes and strides needs, checked and compiled the first time."""
-        key = arguments.key, tuple(arguments.sizes.values()), arguments.units
+        """What a call with these types, shapes and strides needs, checked and compiled the first time."""
+        key = arguments.key, tuple((array.shape, array.strides) for array in arguments.arrays.values())
         found = self.ready.get(key)
         if found is None:
             allow_deep_recursion()
             program = self.program(arguments)
             inside = accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, arguments.sizes))
-            finder = None if inside else self.compiled(fault_finder(program.cascade), arguments)
-            found = Ready(program, self.compiled(program.cascade, arguments), finder)
+            finder = None if inside else self.compiled(fault_finder(program.cascade), arguments).plan(arguments)
+            machine = self.compiled(program.cascade, arguments)
+            found = Ready(program, machine, machine.plan(arguments), finder)
             if len(self.ready) >= REMEMBERED:
                 self.ready.clear()
             self.ready[key] = found
@@ -153,7 +154,7 @@ def results_of(ready: "Ready", arguments: Arguments):
     """What the kernel returns for these arguments, in their library."""
     if ready.finder is not None:
         check_accesses(ready, arguments)
-    results = ready.machine.run(arguments)
+    results = ready.plan.run(arguments.arrays, arguments.scalars)
     return _rebuilt(ready.program.structure, [as_given(result, arguments) for result in results])
 
 
@@ -167,16 +168,17 @@ def allow_deep_recursion() -> None:
 
 
 class Ready(NamedTuple):
-    """A program, its machine code, and the code that finds faults if the sizes do not rule them out."""
+    """A program, its machine code, its calls, and those that find faults if the sizes do not rule them out."""
 
     program: Program
     machine: "Machine"
-    finder: "Machine | None"
+    plan: Plan
+    finder: Plan | None
 
 
 def check_accesses(ready: Ready, arguments: Arguments) -> None:
     """Raises BoundsError or ShapeError where a result depends on an element outside its array."""
-    for tensor, position in zip(ready.program.cascade.outputs, ready.finder.run(arguments)):
+    for tensor, position in zip(ready.program.cascade.outputs, ready.finder.run(arguments.arrays, arguments.scalars)):
         if position != NOWHERE:
             shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
             at = dict(zip(tensor.ranks, ([place] for place in np.unravel_index(int(position), shape))))
@@ -200,9 +202,9 @@ class Machine:
     def __init__(self, compiled: Compiled):
         self.whole = compiled
 
-    def run(self, arguments: Arguments) -> list[np.ndarray]:
-        """The outputs."""
-        return launch(self.whole.steps, self.whole.nest.outputs, arguments.arrays, arguments.scalars)
+    def plan(self, arguments: Arguments) -> Plan:
+        """Its calls for arrays of these shapes and strides."""
+        return Plan(self.whole.steps, self.whole.nest.outputs, arguments.arrays)
 
     def lowered(self, program: Program) -> Lowered:
         """The texts."""
