@@ -4,7 +4,7 @@ import contextvars
 import functools
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, of_this_call, ordered, strong
 from einfall.front.observers import OBSERVERS, Call
+from einfall.front.outs import outs_of
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
 from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
@@ -85,13 +86,13 @@ class Kernel:
     def __repr__(self):
         return f"<kernel {self.__name__}{self.signature}>"
 
-    def __call__(self, *args, **options):
+    def __call__(self, *args, out=None, **options):
         if is_tracing():
-            return inlined(self, args, options)
+            return inlined(self, args, options, out)
         if OBSERVERS:
-            return observed(self, args, options)
+            return observed(self, args, options, out)
         arguments = collect(self.signature, self.__name__, args, options)
-        return results_of(self.prepared(arguments), arguments)
+        return results_of(self.prepared(arguments), arguments, out)
 
     def lower(self, *args, **options) -> "Lowered":
         """The program for arguments like these at every height."""
@@ -137,25 +138,36 @@ class Kernel:
         return program
 
 
-def observed(held: Kernel, args: tuple, options: dict):
+def observed(held: Kernel, args: tuple, options: dict, out=None):
     """The results of a call, and the observers told of it."""
     begin = time.perf_counter()
     arguments = collect(held.signature, held.__name__, args, options)
     ready = held.prepared(arguments)
     prepared = time.perf_counter()
-    results = results_of(ready, arguments)
+    results = results_of(ready, arguments, out)
     call = Call(held, args, options, time.perf_counter() - begin, prepared - begin)
     for observer in tuple(OBSERVERS):
         observer(call)
     return results
 
 
-def results_of(ready: "Ready", arguments: Arguments):
-    """What the kernel returns for these arguments, in their library."""
+def results_of(ready: "Ready", arguments: Arguments, out=None):
+    """What the kernel returns for these arguments, in their library; in the arrays of `out` if there are any."""
+    plan, structure = ready.plan, ready.program.structure
+    into, outs = None, None
+    if out is not None:
+        outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments,
+                       ready.program.cascade.name)
+        into = outs.directly(plan.outputs, arguments)
     if ready.finder is not None:
         check_accesses(ready, arguments)
-    results = ready.plan.run(arguments.arrays, arguments.scalars)
-    return _rebuilt(ready.program.structure, [as_given(result, arguments) for result in results])
+    results = plan.run(arguments.arrays, arguments.scalars, into)
+    if outs is None:
+        return _rebuilt(structure, [as_given(result, arguments) for result in results])
+    for array, result in zip(outs.arrays, results):
+        if array is not result:
+            np.copyto(array, result)
+    return _rebuilt(structure, outs.given)
 
 
 def allow_deep_recursion() -> None:
@@ -365,9 +377,12 @@ def _extents_only(trace: Trace):
     return lambda node: trace.resolved(node) if isinstance(node, Extent) else None
 
 
-def inlined(held: Kernel, args: tuple, options: dict):
+def inlined(held: Kernel, args: tuple, options: dict, out=None):
     """A kernel called in a kernel: its ranks are its own, its results are tensors of the caller."""
     trace = current()
+    if out is not None:
+        raise TraceError(f"kernel {held.__name__} is called with out= inside another kernel", known=trace.known,
+                         repair="use what it returns: a tensor inside a kernel is no memory")
     try:
         bound = held.signature.bind(*args, **options)
     except TypeError as error:
@@ -388,7 +403,7 @@ def inlined(held: Kernel, args: tuple, options: dict):
     return _rebuilt(structure, [Array(array.source, array.extents, held.__name__) for array in outputs])
 
 
-def _rebuilt(structure, items: list):
+def _rebuilt(structure, items: Sequence):
     match structure:
         case int():
             return items[structure]

@@ -446,3 +446,61 @@ def ranks_by_number():
 @mistake(ef.ShapeError)
 def one_axis_and_two_indices():
     trial(lambda A: A[i, j][i, j], V)
+
+
+twice = ef.kernel(lambda A: (A[i] * 2)[i])
+both = ef.kernel(lambda A: ((A[i] * 2)[i], (A[i] * 3)[i]))
+named = ef.kernel(lambda A: {"two": (A[i] * 2)[i], "three": (A[i] * 3)[i]})
+
+
+@mistake(ef.TraceError)
+def an_out_that_is_read_only():
+    C = np.zeros(3, np.float32)
+    C.setflags(write=False)
+    twice(V, out=C)
+
+
+@mistake(ef.ShapeError)
+def an_out_of_another_shape():
+    twice(V, out=np.zeros((1, 3), np.float32))
+
+
+@mistake(ef.TraceError)
+def an_out_of_another_type():
+    twice(V, out=np.zeros(3))
+
+
+@mistake(ef.TraceError)
+def an_out_that_is_a_list():
+    twice(V, out=[0.0, 0.0, 0.0])
+
+
+@mistake(ef.TraceError)
+def one_out_for_two_results():
+    both(V, out=np.zeros(3, np.float32))
+
+
+@mistake(ef.TraceError)
+def three_outs_for_two_results():
+    both(V, out=(np.zeros(3, np.float32),) * 3)
+
+
+@mistake(ef.TraceError)
+def outs_by_other_names():
+    named(V, out={"two": np.zeros(3, np.float32), "four": np.zeros(3, np.float32)})
+
+
+@mistake(ef.TraceError)
+def outs_that_overlap():
+    C = np.zeros(4, np.float32)
+    both(V, out=(C[1:], C[:3]))
+
+
+@mistake(ef.TraceError)
+def an_out_that_was_broadcast():
+    twice(V, out=np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (3,), (0,)))
+
+
+@mistake(ef.TraceError)
+def an_out_inside_a_kernel():
+    trial(lambda A: twice(A, out=A), V)
