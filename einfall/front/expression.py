@@ -489,7 +489,8 @@ def _index(array: Array, axis: int, index) -> tuple[Expression, list[Affine]]:
     node = cast(part.node, I64)
     found = None if array.outside is not None else _affine(node)
     access = []
-    if found is not None and found[0]:
+    # factors beyond 64 bits wrap around where they are computed: they give no extent
+    if found is not None and found[0] and all(abs(value) <= I64.highest for value in (*found[0].values(), found[1])):
         coefficients, offset = found
         access = [Affine(tuple(coefficients.items()), Const(offset, I64), size, owner)]
     return Expression(node, part.extents, affine=part.affine), access
@@ -698,11 +699,14 @@ def _cut(array: Array, axis: int, item: slice, size: Expr) -> tuple[Expr, Expr, 
             raise ShapeError(f"axis {axis} of {array.name} is sliced with {bound_!r}", known=current().known,
                              repair="slice with integers; an extent that is only known at run time needs .of")
     step = 1 if item.step is None else int(item.step)
+    if abs(step) > I64.highest // 2:
+        raise ShapeError(f"axis {axis} of {array.name} is sliced with step {step}", known=current().known,
+                         repair="use a step that is at most the extent of the axis")
     if step == 0:
         raise ShapeError(f"axis {axis} of {array.name} is sliced with step 0", repair="use a step of 1 or more, or -1")
 
     def place(value, low: Expr, high: Expr) -> Expr:
-        number = Const(int(value), I64)
+        number = Const(max(-I64.highest, min(int(value), I64.highest)), I64)  # beyond every axis either way
         inside = number if value >= 0 else arithmetic("add", size, number)
         return arithmetic("minimum", arithmetic("maximum", inside, low), high)
 

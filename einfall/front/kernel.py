@@ -2,6 +2,7 @@
 
 import contextvars
 import functools
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from einfall.front.outs import outs_of
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
 from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
-from einfall.runtime.launch import Plan
+from einfall.runtime.launch import Plan, refuse_what_no_memory_holds
 from einfall.scalar.nodes import Expr
 from einfall.tile.text import text as tile_text
 
@@ -434,10 +435,18 @@ def evaluated(program: Program, arguments: Arguments, at: Mapping, measure: str 
               ) -> tuple[Result, ...]:
     """The outputs of a program (all, or those named) by the reference, with errors as users see them."""
     allow_deep_recursion()
+    for tensor in () if at else outputs or program.cascade.outputs:
+        shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
+        refuse_what_no_memory_holds(shape, tensor.dtype.numpy, arguments.known)
     try:
         return run(outputs or program.cascade.outputs, arguments.arrays, arguments.scalars, at=at, measure=measure)
     except Fault as fault:
         raise explained(fault, program, arguments) from None
+    except (MemoryError, ValueError) as error:  # ValueError: NumPy has no arrays with so many elements
+        if not isinstance(error, MemoryError) and not re.search("too big|Maximum allowed", str(error)):
+            raise
+        raise ShapeError(f"the reference makes an array that is too large: {error}", known=arguments.known,
+                         repair="use smaller extents, or chosen coordinates: ef.reference(..., at={i: [0]})") from None
 
 
 def explained(fault: Fault, program: Program, arguments: Arguments) -> EinfallError:

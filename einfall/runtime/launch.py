@@ -14,6 +14,7 @@ import numpy as np
 from einfall.base.errors import ShapeError
 from einfall.plan.work import operations
 from einfall.runtime.threads import in_parallel
+from einfall.scalar.dtypes import of_numpy
 from einfall.scalar.memory import Buffer, Number
 from einfall.scalar.nodes import Expr
 from einfall.scalar.run import whole_number
@@ -73,7 +74,7 @@ class Plan:
 
     def __init__(self, steps: tuple[Step, ...], outputs: tuple[Buffer, ...], inputs: Mapping[str, np.ndarray]):
         self.inputs = {name: (array.shape, array.strides) for name, array in inputs.items()}
-        self.known = "  ".join(f"{name}: {list(array.shape)}" for name, array in inputs.items())
+        self.known = "  ".join(f"{name}: {of_numpy(array.dtype)}{list(array.shape)}" for name, array in inputs.items())
         self.blocks: dict[str, Block] = {}
         self.outputs = tuple(buffer.name for buffer in outputs)
         for buffer in outputs:
@@ -170,11 +171,14 @@ def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
 
 
 def _too_large(shape: tuple[int, ...], dtype: np.dtype, known: str) -> ShapeError:
+    if 0 in shape:
+        return ShapeError(f"an array with the extents {list(shape)} has no elements, and yet more indices than 64 bits "
+                          "count", known=known, repair="use smaller extents")
     size, unit = _bytes(shape, dtype), 0
     while size >= 1024 and unit < len(UNITS) - 1:
         size, unit = size / 1024, unit + 1
-    return ShapeError(f"an array of {dtype} with the extents {list(shape)} takes {size:.4g} {UNITS[unit]}, and there "
-                      "is not so much memory", known=known, repair="use smaller extents, or reduce before returning")
+    return ShapeError(f"an array of {of_numpy(dtype)} with the extents {list(shape)} takes {size:.4g} {UNITS[unit]}, "
+                      "more than there is memory", known=known, repair="use smaller extents, or reduce before returning")
 
 
 def _memory_bytes() -> int:

@@ -504,3 +504,76 @@ def an_out_that_was_broadcast():
 @mistake(ef.TraceError)
 def an_out_inside_a_kernel():
     trial(lambda A: twice(A, out=A), V)
+
+
+LONG = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (2**42,), (0,))  # 16 TiB in four bytes
+
+
+def call(function, *args):
+    """What a user does: a kernel of the function, compiled and run."""
+    return ef.kernel(function)(*args)
+
+
+@mistake(ef.ShapeError)
+def a_rank_of_too_many_coordinates():
+    call(lambda A: (A[i] * ef.ranks(j=2**62))[i, ef.ranks("j")], V)
+
+
+@mistake(ef.ShapeError)
+def a_result_larger_than_memory():
+    call(lambda A: (A[i] * 2)[i], LONG)
+
+
+@mistake(ef.ShapeError)
+def a_result_larger_than_memory_by_the_reference():
+    trial(lambda A: (A[i] * A[j])[i, j], LONG)
+
+
+@mistake(ef.ShapeError)
+def a_merged_axis_of_large_ranks():
+    call(lambda A: (j.of(2**40) + k.of(2**40) * 1.0)[(j, k),], V)
+
+
+@mistake(ef.ShapeError)
+def a_merged_axis_of_large_sizes():
+    call(lambda A: (A[i] + A[j])[(i, j),], LONG)
+
+
+@mistake(ef.ShapeError)
+def an_axis_split_by_large_ranks():
+    call(lambda A: A[(i.of(2**40), j.of(2**40)),][i, j], V)
+
+
+@mistake(ef.ShapeError)
+def an_extent_computed_too_large():
+    call(lambda A: (j.of(A.shape[0] * 2**62) * 1.0)[j], V)
+
+
+@mistake(ef.ShapeError)
+def a_state_larger_than_memory():
+    call(lambda A: ef.scan(lambda s: s + A[i] * k, over=i, init=0.0, state=(k.of(2**50),), last=True)[k], V)
+
+
+@mistake(ef.ShapeError)
+def nothing_with_too_many_indices():
+    call(lambda A: (A[i] * j.of(0) + k.of(2**62) + n.of(2**62))[i, j, k, n], V)
+
+
+@mistake(ef.ShapeError)
+def an_index_that_wraps_around():
+    call(lambda A: A[i.of(4) * 2**62 * 2][i], V)
+
+
+@mistake(ef.RankError)
+def an_index_with_a_factor_beyond_64_bits():
+    call(lambda A: A[i * 2**62 * 4][i], V)
+
+
+@mistake(ef.TraceError)
+def an_index_beyond_64_bits():
+    call(lambda A: A[2**64][()], V)
+
+
+@mistake(ef.ShapeError)
+def a_slice_with_a_huge_step():
+    call(lambda A: A[::2**70], V)
