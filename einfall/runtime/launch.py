@@ -178,7 +178,8 @@ def _too_large(shape: tuple[int, ...], dtype: np.dtype, known: str) -> ShapeErro
     while size >= 1024 and unit < len(UNITS) - 1:
         size, unit = size / 1024, unit + 1
     return ShapeError(f"an array of {of_numpy(dtype)} with the extents {list(shape)} takes {size:.4g} {UNITS[unit]}, "
-                      "more than there is memory", known=known, repair="use smaller extents, or reduce before returning")
+                      "more than there is memory", known=known,
+                      repair="use smaller extents, or reduce before returning")
 
 
 def _memory_bytes() -> int:
