@@ -71,7 +71,12 @@ class Program(NamedTuple):
 
 
 class Kernel:
-    """A function of tensors, written as mathematics with named ranks."""
+    """A function of tensors, written as mathematics with named ranks.
+
+    A call takes `out=`: an array for each result, in the structure of the results, any strides, possibly an argument.
+    They are written as if everything had been computed before, and returned. A call that ends early (Ctrl-C) leaves
+    those that may overlap an argument as they were; others may be written in part.
+    """
 
     def __init__(self, function: Callable):
         self.function = function
