@@ -9,6 +9,8 @@ import struct
 import types
 import typing
 import weakref
+from _weakref import _remove_dead_weakref  # removes a key if its value is dead, in one step
+from collections import deque
 from collections.abc import Iterator
 
 __all__ = ["Node", "children", "field_values", "postorder", "rebuild", "rewrite"]
@@ -42,6 +44,28 @@ def _fits(value, expected) -> bool:
     return isinstance(value, expected)
 
 
+class _Entry(weakref.ref):
+    """A node in its table. When it dies it is noted, and removed with the next node that is built.
+
+    Noting is `deque.append`, which is no Python code: a Ctrl-C that arrives in Python code called by the death of an
+    object, as in WeakValueDictionary, is printed and lost.
+    """
+
+    __slots__ = ("key", "table")
+
+
+_DEAD: deque[_Entry] = deque()
+
+
+def _forget_the_dead() -> None:
+    while _DEAD:
+        try:
+            entry = _DEAD.pop()
+        except IndexError:  # another thread took the last one
+            return
+        _remove_dead_weakref(entry.table, entry.key)
+
+
 class NodeType(type):
     """Makes the classes of nodes: slots from annotations, construction through the table."""
 
@@ -56,12 +80,13 @@ class NodeType(type):
 
     def __init__(cls, name, bases, namespace):
         super().__init__(name, bases, namespace)
-        cls._table = weakref.WeakValueDictionary()
+        cls._table = {}
         cls._types = None
 
     def __call__(cls, *values):
         key = tuple(map(_key, values))
-        found = cls._table.get(key)
+        entry = cls._table.get(key)
+        found = None if entry is None else entry()
         if found is not None:
             return found
         cls._check(values)
@@ -69,8 +94,14 @@ class NodeType(type):
         for field, value in zip(cls.fields, values):
             object.__setattr__(made, field, value)
         made.derive()
-        # two threads may build the same node at once: setdefault lets one of them win
-        return cls._table.setdefault(key, made)
+        _forget_the_dead()
+        entry = _Entry(made, _DEAD.append)
+        entry.table, entry.key = cls._table, key
+        while True:  # two threads may build the same node at once: setdefault lets one of them win
+            found = cls._table.setdefault(key, entry)()
+            if found is not None:
+                return found
+            _remove_dead_weakref(cls._table, key)
 
     def _check(cls, values) -> None:
         if cls._types is None:

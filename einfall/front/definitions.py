@@ -2,7 +2,7 @@
 
 from einfall.base.errors import TraceError
 from einfall.cascade import nodes as cas
-from einfall.front.expression import Array, Expression, Rank, lift, ordered, without
+from einfall.front.expression import Array, Expression, Rank, counted, lift, ordered, without
 from einfall.front.functions import binder
 from einfall.front.trace import current
 from einfall.scalar.dtypes import I64
@@ -135,7 +135,8 @@ def einsum(subscripts: str, *operands, semiring=None) -> Array:
         if not isinstance(operand, Array | Definition):
             raise TraceError(f"ef.einsum takes tensors, not {operand!r}", repair="order it first: E[i, j]")
         if len(group) != operand.ndim:
-            raise TraceError(f"{group!r} in {subscripts!r} names {len(group)} axes; {operand.name} has {operand.ndim}",
+            axes = counted(len(group), "axis", "axes")
+            raise TraceError(f"{group!r} in {subscripts!r} names {axes}; {operand.name} has {operand.ndim}",
                              known=current().known, repair="give one letter per axis")
         factors.append(operand[tuple(Rank(letter) for letter in group)])
     product = factors[0]

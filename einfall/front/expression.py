@@ -14,7 +14,7 @@ from einfall.base.node import postorder
 from einfall.cascade import nodes as cas
 from einfall.cascade.domain import is_constant
 from einfall.cascade.scope import fresh, substitute
-from einfall.front.trace import arithmetic, current, is_tracing, unresolved
+from einfall.front.trace import arithmetic, current, is_tracing, under_way, unresolved
 from einfall.scalar.dtypes import BOOL, DTYPES, F64, I64, DType, of_numpy, promote
 from einfall.scalar.monoids import is_named, named
 from einfall.scalar.nodes import Cast, Const, Expr, Select, cast, const
@@ -138,6 +138,8 @@ class Rank(Symbolic):
 
 def ranks(names: str = "", **sizes):
     """Ranks by name: `i, j = ef.ranks("i j")`, `k = ef.ranks("k")`, `g, h = ef.ranks(g=4, h=2)`."""
+    if not isinstance(names, str):
+        raise RankError(f"ranks are made by name, not by {names!r}", repair='ef.ranks("i j k") or ef.ranks(i=4)')
     made = [Rank(name) for name in names.replace(",", " ").split()] + [Rank(*item) for item in sizes.items()]
     for rank in made:
         if not rank.name.isidentifier():
@@ -153,6 +155,7 @@ class Expression(Symbolic):
     def __init__(self, node: Expr, extents: Mapping[str, Binding | None], *, weak: bool = False,
                  affine: tuple[Affine, ...] = ()):
         self.node, self.extents, self.weak, self.affine = node, dict(extents), weak, affine
+        self.trace = under_way()
 
     def __repr__(self):
         return f"<expression over {', '.join(self.extents) or 'no ranks'}: {self.dtype}>"
@@ -178,6 +181,7 @@ class Expression(Symbolic):
         """The value as a Python number: only sizes have one while tracing, and looking at one fixes it."""
         if not is_constant(self.node):
             _refuse(what, repair)(self)
+        of_this_call(self)
         trace = current()
         values: dict = {}
         for node in postorder(self.node):
@@ -211,9 +215,10 @@ class Array(Symbolic):
 
     def __init__(self, source: cas.Source, extents: tuple[Expr, ...], name: str, outside=None):
         self.source, self.extents, self.name, self.outside = source, extents, name, outside
+        self.trace = under_way()
 
     def __repr__(self):
-        return f"<tensor {self.name} with {len(self.extents)} axes: {self.dtype}>"
+        return f"<tensor {self.name} with {counted(self.ndim, 'axis', 'axes')}: {self.dtype}>"
 
     def _called(self):
         return f"tensor {self.name}"
@@ -231,11 +236,12 @@ class Array(Symbolic):
     @property
     def shape(self) -> tuple[Expression, ...]:
         """The extents of the axes; Python code that looks at one fixes it for this compilation."""
-        return tuple(Expression(extent, {}, weak=True) for extent in self.extents)
+        return tuple(Expression(extent, {}, weak=True) for extent in of_this_call(self).extents)
 
     def pad(self, value) -> "Array":
         """The same tensor with a value outside its axes."""
         if isinstance(value, bool | int | float | np.generic):
+            of_this_call(self)
             return Array(self.source, self.extents, self.name, number(value, self.dtype, f"{self.name}.pad"))
         raise TraceError(f"{self.name}.pad({value!r}): what lies outside is a number",
                          repair=f"{self.name}.pad(0.0)[...]")
@@ -252,7 +258,8 @@ class Array(Symbolic):
         if self.ndim == 0:
             return accessed(self, ())
         free = ", ".join("ijklmnopq"[:self.ndim])
-        raise TraceError(f"{self._called()} has {self.ndim} axes and stands in an expression without ranks",
+        axes = counted(self.ndim, "axis", "axes")
+        raise TraceError(f"{self._called()} has {axes} and stands in an expression without ranks",
                          known=current().known,
                          repair=f"index it with ranks, {self.name}[{free}]; or, if it is an expression that was "
                                 "ordered too early, leave out the [...] that made it a tensor")
@@ -271,11 +278,22 @@ def number(value, dtype: DType, what: str) -> Const:
     return const(value, dtype)
 
 
+def of_this_call(value: "Expression | Array"):
+    """The value itself. Raises: TraceError if it was made while another call of a kernel was traced."""
+    if value.trace is not None and value.trace is not under_way():
+        if is_tracing():
+            raise TraceError(f"{value._called()} was made by another call of a kernel, and has no meaning in this one",
+                             known=current().known,
+                             repair="make it again inside the kernel, or return it as a tensor and pass that")
+        current()  # raises: nothing is traced
+    return value
+
+
 def lift(value) -> Expression:
     """Anything that may stand in an expression, as one."""
     match value:
         case Expression():
-            return value
+            return of_this_call(value)
         case Rank(name=name, size=size):
             binding = None
             if size is not None:
@@ -332,7 +350,7 @@ def met(parts: list[Expression]) -> tuple[dict[str, Binding | None], tuple[Affin
 
 def strong(expr: Expression) -> Expression:
     """The expression in the type that it has without neighbours: weak floats take the default float."""
-    if expr.weak:
+    if of_this_call(expr).weak:
         to = current().default_float if expr.dtype.is_float else expr.dtype
         return Expression(narrowed(expr.node, to), expr.extents, affine=expr.affine)
     return expr
@@ -415,11 +433,22 @@ def converted(value, dtype: DType) -> Expression:
 # Accesses
 
 
+def counted(count: int, one: str, several: str) -> str:
+    """A number with its word: 1 axis, 2 axes."""
+    return f"{count} {one if count == 1 else several}"
+
+
+def axes_and_indices(array: Array, indices: tuple) -> str:
+    """How many axes there are and how many indices were given."""
+    return f"{counted(array.ndim, 'axis', 'axes')} and {counted(len(indices), 'index', 'indices')}"
+
+
 def accessed(array: Array, indices: tuple) -> Expression:
     """A tensor at coordinates: one index per axis."""
     trace = current()
+    of_this_call(array)
     if len(indices) != array.ndim:
-        raise ShapeError(f"{array.name} has {array.ndim} axes and {len(indices)} indices", known=trace.known,
+        raise ShapeError(f"{array.name} has {axes_and_indices(array, indices)}", known=trace.known,
                          repair="give one index per axis; a tuple of ranks is one axis")
     parts, affine = [], []
     for axis, index in enumerate(indices):
@@ -460,7 +489,8 @@ def _index(array: Array, axis: int, index) -> tuple[Expression, list[Affine]]:
     node = cast(part.node, I64)
     found = None if array.outside is not None else _affine(node)
     access = []
-    if found is not None and found[0]:
+    # factors beyond 64 bits wrap around where they are computed: they give no extent
+    if found is not None and found[0] and all(abs(value) <= I64.highest for value in (*found[0].values(), found[1])):
         coefficients, offset = found
         access = [Affine(tuple(coefficients.items()), Const(offset, I64), size, owner)]
     return Expression(node, part.extents, affine=part.affine), access
@@ -639,8 +669,9 @@ def merged(expr: Expression, groups: list, extents: Mapping[str, Binding]):
 def sliced(array: Array, index: tuple) -> Array:
     """A part of a tensor, as in NumPy: slices keep an axis, integers drop it."""
     trace = current()
+    of_this_call(array)
     if len(index) > array.ndim:
-        raise ShapeError(f"{array.name} has {array.ndim} axes and {len(index)} indices", known=trace.known,
+        raise ShapeError(f"{array.name} has {axes_and_indices(array, index)}", known=trace.known,
                          repair="give at most one index per axis")
     ranks, extents, places = [], [], []
     for axis, item in enumerate((*index, *[slice(None)] * (array.ndim - len(index)))):
@@ -668,11 +699,14 @@ def _cut(array: Array, axis: int, item: slice, size: Expr) -> tuple[Expr, Expr, 
             raise ShapeError(f"axis {axis} of {array.name} is sliced with {bound_!r}", known=current().known,
                              repair="slice with integers; an extent that is only known at run time needs .of")
     step = 1 if item.step is None else int(item.step)
+    if abs(step) > I64.highest // 2:
+        raise ShapeError(f"axis {axis} of {array.name} is sliced with step {step}", known=current().known,
+                         repair="use a step that is at most the extent of the axis")
     if step == 0:
         raise ShapeError(f"axis {axis} of {array.name} is sliced with step 0", repair="use a step of 1 or more, or -1")
 
     def place(value, low: Expr, high: Expr) -> Expr:
-        number = Const(int(value), I64)
+        number = Const(max(-I64.highest, min(int(value), I64.highest)), I64)  # beyond every axis either way
         inside = number if value >= 0 else arithmetic("add", size, number)
         return arithmetic("minimum", arithmetic("maximum", inside, low), high)
 

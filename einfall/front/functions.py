@@ -1,5 +1,6 @@
 """The functions of expressions: maps, selections, reductions."""
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from einfall.front.expression import (
     apply,
     bound,
     converted,
+    counted,
     fitted,
     lift,
     met,
@@ -306,11 +308,25 @@ def reduce(x, *, over, by):
     return tuple(Expression(cas.Part(node, place), left, affine=affine) for place in range(len(parts)))
 
 
+def check_arity(function: Callable, arguments: list, what: str, repair: str) -> None:
+    """Raises: TraceError where a user's function does not take these arguments."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except ValueError:
+        return  # a function without a signature, such as some of Python's own
+    except TypeError as error:
+        wanted = counted(len(arguments), "argument", "arguments")
+        raise TraceError(f"{what} does not take {wanted}: {error}", known=current().known, repair=repair) from None
+
+
 def by_hand(by: MonoidByHand, dtypes: list[DType], identity: list[Expression], is_tuple: bool) -> Monoid:
     """The node of a user's monoid: its function called once, on symbols."""
     sides = [tuple(Expression(Side(right, place, dtype), {}) for place, dtype in enumerate(dtypes))
              for right in (False, True)]
-    made = by.combine(*sides) if is_tuple else by.combine(sides[0][0], sides[1][0])
+    pair = sides if is_tuple else [sides[0][0], sides[1][0]]
+    check_arity(by.combine, pair, "the function of a monoid",
+                "write a function of two elements, such as lambda a, b: a + b")
+    made = by.combine(*pair)
     made = made if isinstance(made, tuple) else (made,)
     if len(made) != len(dtypes):
         raise TraceError(f"the function of the monoid gives {len(made)} components for {len(dtypes)}",

@@ -1,9 +1,11 @@
 """Kernels: Python functions that are traced once into cascades."""
 
+import contextvars
 import functools
+import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +21,9 @@ from einfall.derive.derive import Derivation, derive
 from einfall.derive.text import text as derivation_text
 from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.definitions import Definition
-from einfall.front.expression import Array, Expression, ordered, strong
+from einfall.front.expression import Array, Expression, of_this_call, ordered, strong
 from einfall.front.observers import OBSERVERS, Call
+from einfall.front.outs import outs_of
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
 from einfall.measure.probe import this_machine
 from einfall.measure.timing import timed
@@ -28,7 +31,7 @@ from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
 from einfall.plan.fusion import worthwhile
 from einfall.report.explain import CallData, Explanation, explanation
-from einfall.runtime.launch import launch
+from einfall.runtime.launch import Plan, refuse_what_no_memory_holds
 from einfall.scalar.nodes import Expr
 from einfall.tile.text import text as tile_text
 
@@ -74,7 +77,12 @@ class Program(NamedTuple):
 
 
 class Kernel:
-    """A function of tensors, written as mathematics with named ranks."""
+    """A function of tensors, written as mathematics with named ranks.
+
+    A call takes `out=`: an array for each result, in the structure of the results, any strides, possibly an argument.
+    They are written as if everything had been computed before, and returned. A call that ends early (Ctrl-C) leaves
+    those that may overlap an argument as they were; others may be written in part.
+    """
 
     def __init__(self, function: Callable):
         self.function = function
@@ -91,13 +99,13 @@ class Kernel:
     def __repr__(self):
         return f"<kernel {self.__name__}{self.signature}>"
 
-    def __call__(self, *args, **options):
+    def __call__(self, *args, out=None, **options):
         if is_tracing():
-            return inlined(self, args, options)
+            return inlined(self, args, options, out)
         if OBSERVERS:
-            return observed(self, args, options)
+            return observed(self, args, options, out)
         arguments = collect(self.signature, self.__name__, args, options)
-        return results_of(self.prepared(arguments), arguments)
+        return results_of(self.prepared(arguments), arguments, out)
 
     def lower(self, *args, **options) -> "Lowered":
         """The program for arguments like these at every height."""
@@ -123,15 +131,16 @@ class Kernel:
                            ready.machine.derivation(ready.program))
 
     def prepared(self, arguments: Arguments) -> "Ready":
-        """What a call with these types, sizes and strides needs, checked and compiled the first time."""
-        key = arguments.key, tuple(arguments.sizes.values()), arguments.units
+        """What a call with these types, shapes and strides needs, checked and compiled the first time."""
+        key = arguments.key, tuple((array.shape, array.strides) for array in arguments.arrays.values())
         found = self.ready.get(key)
         if found is None:
             allow_deep_recursion()
             program = self.program(arguments)
             inside = accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, arguments.sizes))
             finder = None if inside else self.compiled(fault_finder(program.cascade), arguments)
-            found = Ready(program, self.compiled(program.cascade, arguments), finder)
+            machine = self.compiled(program.cascade, arguments)
+            found = Ready(program, machine, machine.plan(arguments), finder, finder and finder.plan(arguments))
             if len(self.ready) >= REMEMBERED:
                 self.ready.clear()
             self.ready[key] = found
@@ -156,36 +165,46 @@ class Kernel:
 
     def program(self, arguments: Arguments) -> Program:
         """The program for a call, traced if there is none yet."""
-        known = self.programs.setdefault(arguments.key, [])
-        for program in known:
+        for program in self.programs.get(arguments.key, ()):
             if program.fits(arguments.sizes):
                 program.admit(arguments)
                 return program
         program = traced(self, arguments)
         program.admit(arguments)
-        known.append(program)
+        self.programs.setdefault(arguments.key, []).append(program)
         return program
 
 
-def observed(held: Kernel, args: tuple, options: dict):
+def observed(held: Kernel, args: tuple, options: dict, out=None):
     """The results of a call, and the observers told of it."""
     begin = time.perf_counter()
     arguments = collect(held.signature, held.__name__, args, options)
     ready = held.prepared(arguments)
     prepared = time.perf_counter()
-    results = results_of(ready, arguments)
+    results = results_of(ready, arguments, out)
     call = Call(held, args, options, time.perf_counter() - begin, prepared - begin)
     for observer in tuple(OBSERVERS):
         observer(call)
     return results
 
 
-def results_of(ready: "Ready", arguments: Arguments):
-    """What the kernel returns for these arguments, in their library."""
-    if ready.finder is not None:
+def results_of(ready: "Ready", arguments: Arguments, out=None):
+    """What the kernel returns for these arguments, in their library; in the arrays of `out` if there are any."""
+    plan, structure = ready.plan, ready.program.structure
+    into, outs = None, None
+    if out is not None:
+        outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments,
+                       ready.program.cascade.name)
+        into = outs.directly(plan.outputs, arguments)
+    if ready.check is not None:
         check_accesses(ready, arguments)
-    results = ready.machine.run(arguments)
-    return _rebuilt(ready.program.structure, [as_given(result, arguments) for result in results])
+    results = plan.run(arguments.arrays, arguments.scalars, into)
+    if outs is None:
+        return _rebuilt(structure, [as_given(result, arguments) for result in results])
+    for array, result in zip(outs.arrays, results):
+        if array is not result:
+            np.copyto(array, result)
+    return _rebuilt(structure, outs.given)
 
 
 def allow_deep_recursion() -> None:
@@ -198,16 +217,18 @@ def allow_deep_recursion() -> None:
 
 
 class Ready(NamedTuple):
-    """A program, its machine code, and the code that finds faults if the sizes do not rule them out."""
+    """A program, its machine code, its calls, and those that find faults if the sizes do not rule them out."""
 
     program: Program
     machine: "Machine"
+    plan: Plan
     finder: "Machine | None"
+    check: Plan | None
 
 
 def check_accesses(ready: Ready, arguments: Arguments) -> None:
     """Raises BoundsError or ShapeError where a result depends on an element outside its array."""
-    for tensor, position in zip(ready.program.cascade.outputs, ready.finder.run(arguments)):
+    for tensor, position in zip(ready.program.cascade.outputs, ready.check.run(arguments.arrays, arguments.scalars)):
         if position != NOWHERE:
             shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
             at = dict(zip(tensor.ranks, ([place] for place in np.unravel_index(int(position), shape))))
@@ -232,9 +253,9 @@ class Machine:
     def __init__(self, compiled: Compiled, wanted: frozenset[int]):
         self.whole, self.wanted = compiled, wanted
 
-    def run(self, arguments: Arguments) -> list[np.ndarray]:
-        """The outputs."""
-        return launch(self.whole.steps, self.whole.nest.outputs, arguments.arrays, arguments.scalars)
+    def plan(self, arguments: Arguments) -> Plan:
+        """Its calls for arrays of these shapes and strides."""
+        return Plan(self.whole.steps, self.whole.nest.outputs, arguments.arrays)
 
     def derivation(self, program: Program) -> str:
         """What was derived, as text; empty where no reduction depends on another."""
@@ -268,12 +289,19 @@ def kernel_of(function: Callable) -> Kernel:
 
 
 def traced(held: Kernel, arguments: Arguments) -> Program:
-    """Runs the function once on symbols."""
+    """Runs the function once on symbols.
+
+    In a context of its own: whatever ends the tracing, and wherever (Ctrl-C), nothing is under way afterwards.
+    """
+    return contextvars.copy_context().run(_traced, held, arguments)
+
+
+def _traced(held: Kernel, arguments: Arguments) -> Program:
     dtypes = {item.dtype for item in arguments.inputs.values() if isinstance(item, Input)}
     trace = Trace(arguments.sizes, widest_float(dtypes), arguments.known)
-    values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
     allow_deep_recursion()
     with tracing(trace):
+        values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
         result, found = _called(held, values)
         outputs: list[Array] = []
         structure = _results(held, result, outputs)
@@ -305,8 +333,8 @@ def _called(held: Kernel, values: dict):
     bound = held.signature.bind_partial()
     bound.arguments.update(values)
     before = sys.getprofile()
-    sys.setprofile(watch)
     try:
+        sys.setprofile(watch)
         return held.function(*bound.args, **bound.kwargs), found
     finally:
         sys.setprofile(before)
@@ -322,7 +350,7 @@ def _results(held: Kernel, result, outputs: list[Array]):
         case Definition():
             return _results(held, result._defined(), outputs)
         case Array():
-            outputs.append(result)
+            outputs.append(of_this_call(result))
             return len(outputs) - 1
         case Expression() if not result.extents:
             outputs.append(ordered(strong(result), ()))
@@ -393,9 +421,12 @@ def _extents_only(trace: Trace):
     return lambda node: trace.resolved(node) if isinstance(node, Extent) else None
 
 
-def inlined(held: Kernel, args: tuple, options: dict):
+def inlined(held: Kernel, args: tuple, options: dict, out=None):
     """A kernel called in a kernel: its ranks are its own, its results are tensors of the caller."""
     trace = current()
+    if out is not None:
+        raise TraceError(f"kernel {held.__name__} is called with out= inside another kernel", known=trace.known,
+                         repair="use what it returns: a tensor inside a kernel is no memory")
     try:
         bound = held.signature.bind(*args, **options)
     except TypeError as error:
@@ -416,7 +447,7 @@ def inlined(held: Kernel, args: tuple, options: dict):
     return _rebuilt(structure, [Array(array.source, array.extents, held.__name__) for array in outputs])
 
 
-def _rebuilt(structure, items: list):
+def _rebuilt(structure, items: Sequence):
     match structure:
         case int():
             return items[structure]
@@ -447,10 +478,18 @@ def evaluated(program: Program, arguments: Arguments, at: Mapping, measure: str 
               ) -> tuple[Result, ...]:
     """The outputs of a program (all, or those named) by the reference, with errors as users see them."""
     allow_deep_recursion()
+    for tensor in () if at else outputs or program.cascade.outputs:
+        shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
+        refuse_what_no_memory_holds(shape, tensor.dtype.numpy, arguments.known)
     try:
         return run(outputs or program.cascade.outputs, arguments.arrays, arguments.scalars, at=at, measure=measure)
     except Fault as fault:
         raise explained(fault, program, arguments) from None
+    except (MemoryError, ValueError) as error:  # ValueError: NumPy has no arrays with so many elements
+        if not isinstance(error, MemoryError) and not re.search("too big|Maximum allowed", str(error)):
+            raise
+        raise ShapeError(f"the reference makes an array that is too large: {error}", known=arguments.known,
+                         repair="use smaller extents, or chosen coordinates: ef.reference(..., at={i: [0]})") from None
 
 
 def explained(fault: Fault, program: Program, arguments: Arguments) -> EinfallError:

@@ -20,7 +20,7 @@ from einfall.front.expression import (
     strong,
     without,
 )
-from einfall.front.functions import operand
+from einfall.front.functions import check_arity, operand
 from einfall.front.trace import current, unresolved
 from einfall.scalar.dtypes import I64, DType, promote
 from einfall.scalar.nodes import Cast, Const, Expr, cast, const
@@ -57,6 +57,8 @@ def scan(step: Callable, *, over: Rank, init, exclusive: bool = False, reverse: 
             raise TraceError(f"the init of a scan over {over.name} depends on {over.name}", known=current().known,
                              repair=f"index with a number, as in X[0], or with another rank than {over.name}")
     arguments = [_argument(label, place, item, own) for place, (item, own) in enumerate(zip(inits, axes))]
+    check_arity(step, arguments, "the step of a scan",
+                "write a function of as many states as init= has, such as lambda s: s + X[t]")
     made = step(*arguments)
     made = made if isinstance(made, tuple) else (made,)
     if len(made) != len(inits):

@@ -4,12 +4,13 @@ import contextvars
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from einfall.base.errors import Line, RankError, ShapeError, TraceError, user_line
+from einfall.base.errors import Line, RankError, TraceError, user_line
 from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.nodes import Extent, Rank, Size
 from einfall.scalar.dtypes import F32, F64, I64, DType
-from einfall.scalar.nodes import Cast, Const, Expr, Map
+from einfall.scalar.nodes import Const, Expr, Map
 from einfall.scalar.ops import OPS
+from einfall.scalar.run import INTEGERS, too_wide, whole_number
 
 __all__ = [
     "Constraint",
@@ -20,6 +21,7 @@ __all__ = [
     "evaluate",
     "is_tracing",
     "tracing",
+    "under_way",
     "unresolved",
     "widest_float",
 ]
@@ -156,35 +158,18 @@ def agree(constraint: Constraint, sizes: Mapping[str, tuple[int, ...]], known: s
 
 
 def evaluate(extent: Expr, sizes: Mapping[str, tuple[int, ...]]) -> int:
-    """The value of an extent for given sizes. Raises: ShapeError beyond 63 bits."""
-    values: dict[Node, int] = {}
-    for node in postorder(extent):
-        match node:
-            case Const(value):
-                values[node] = value
-            case Size(name, axis):
-                values[node] = sizes[name][axis]
-            case Cast(arg):
-                values[node] = values[arg]
-            case Map(op, args):
-                values[node] = _INTEGERS[op.name](*(values[arg] for arg in args))
-                if not I64.lowest <= values[node] <= I64.highest:
-                    raise ShapeError(f"an extent does not fit into 64 bits: {values[node]}",
-                                     repair="use smaller arrays")
-    return values[extent]
-
-
-_INTEGERS = {
-    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
-    "floor_divide": lambda a, b: a // b if b else 0, "remainder": lambda a, b: a % b if b else 0,
-    "maximum": max, "minimum": min, "negative": lambda a: -a, "abs": abs,
-}
+    """The value of an extent for given sizes. Raises: ShapeError beyond 64 bits."""
+    known = "  ".join(f"{name}: {list(shape)}" for name, shape in sizes.items())
+    return whole_number(extent, lambda size: sizes[size.input][size.axis], known)
 
 
 def arithmetic(op: str, left: Expr, right: Expr) -> Expr:
     """Integer arithmetic on extents, folded where both are constants."""
     if isinstance(left, Const) and isinstance(right, Const):
-        return Const(_INTEGERS[op](left.value, right.value), I64)
+        value = INTEGERS[op](left.value, right.value)
+        if not I64.lowest <= value <= I64.highest:
+            raise too_wide(value, current().known)
+        return Const(value, I64)
     if op == "multiply" and isinstance(left, Const) and left.value == 1:
         return right
     if isinstance(right, Const) and (op, right.value) in (("add", 0), ("subtract", 0), ("multiply", 1),
@@ -218,6 +203,11 @@ def current() -> Trace:
         raise TraceError("this is an expression of a kernel, and no kernel is being traced",
                          repair="write it inside a function decorated with @ef.kernel")
     return trace
+
+
+def under_way() -> Trace | None:
+    """The trace of this context, if there is one."""
+    return _CURRENT.get()
 
 
 def is_tracing() -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from einfall.base.settings import cache_directory, may_probe, thread_count
 from einfall.measure.timing import fastest_s
 from einfall.plan.machine import Cache, Machine, described
+from einfall.plan.work import BREAK_EVEN
 from einfall.runtime.launch import Step, launch
 from einfall.runtime.threads import in_parallel
 from einfall.scalar.memory import Buffer
@@ -236,7 +237,8 @@ class Bench:
         one = done / fastest_s(lambda: run(0, steps), self.part_s, 20)
         if threads == 1:
             return one
-        together = done * threads / fastest_s(lambda: in_parallel(run, steps * threads, math.inf), self.part_s, 20)
+        all_s = fastest_s(lambda: in_parallel(lambda: run, steps * threads, BREAK_EVEN), self.part_s, 20)
+        together = done * threads / all_s
         # as many threads as there are processors, each at full speed, unless somebody else works on one of them
         self.is_disturbed = self.is_disturbed or together < 0.8 * one * threads
         return together
@@ -268,7 +270,7 @@ class Bench:
         warm_s = fastest_s(lambda: out.fill(0), self.part_s / 4, 2)
         run = self.run(self.step(TRIAD), {"A": A, "B": B, "out": out})
         one_s = fastest_s(lambda: run(0, rows), self.part_s, 5)
-        all_s = fastest_s(lambda: in_parallel(run, rows, math.inf), self.part_s, 9) if threads > 1 else one_s
+        all_s = fastest_s(lambda: in_parallel(lambda: run, rows, BREAK_EVEN), self.part_s, 9) if threads > 1 else one_s
         fastest = 3 * A.nbytes / min(all_s, one_s)
         return MainMemory(fastest, 3 * A.nbytes / one_s, A.nbytes / max(fresh_s - warm_s, A.nbytes / 1e12))
 

@@ -4,10 +4,43 @@ from collections.abc import Callable
 
 import numpy as np
 
+from einfall.base.errors import ShapeError
+from einfall.base.node import postorder
+from einfall.scalar.dtypes import I64
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import convert
 
-__all__ = ["evaluate"]
+__all__ = ["INTEGERS", "evaluate", "too_wide", "whole_number"]
+
+INTEGERS = {  # the operators of extents, on Python's integers
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
+    "floor_divide": lambda a, b: a // b if b else 0, "remainder": lambda a, b: a % b if b else 0,
+    "maximum": max, "minimum": min, "negative": lambda a: -a, "abs": abs,
+}
+
+
+def whole_number(extent: Expr, leaf: Callable[[Expr], int], known: str = "") -> int:
+    """The exact value of an extent; `leaf` gives the sizes. Raises: ShapeError beyond 64 bits."""
+    values: dict[Expr, int] = {}
+    for node in postorder(extent):
+        match node:
+            case Const(value):
+                values[node] = value
+            case Cast(arg):
+                values[node] = values[arg]
+            case Map(op, args):
+                values[node] = INTEGERS[op.name](*(values[arg] for arg in args))
+                if not I64.lowest <= values[node] <= I64.highest:
+                    raise too_wide(values[node], known)
+            case Expr():
+                values[node] = leaf(node)
+    return values[extent]
+
+
+def too_wide(value: int, known: str) -> ShapeError:
+    """The error of an extent that no integer of a program holds."""
+    return ShapeError(f"an extent does not fit into 64 bits: {value}", known=known,
+                      repair="use smaller extents, or fewer ranks in one axis")
 
 
 def evaluate(expr: Expr, leaf: Callable[[Expr], np.ndarray], memo: dict | None = None) -> np.ndarray:

@@ -40,12 +40,23 @@ def test_fields_have_their_types():
 
 def test_nodes_nobody_holds_are_forgotten():
     gc.collect()
+    one = Const(-1e6, F64)  # the dead are removed when a node is built
     before = len(Const._table)
     held = [Const(1e6 + i, F64) for i in range(1000)]
     assert len(Const._table) == before + 1000
     del held
     gc.collect()
-    assert len(Const._table) == before
+    two = Const(-2e6, F64)
+    assert len(Const._table) == before + 1 and one is not two
+
+
+def test_a_node_that_died_can_be_built_again():
+    held = Const(3e6, F64)
+    del held
+    assert all(Const(3e6, F64).value == 3e6 for _ in range(3))
+    kept = Const(3e6, F64)
+    Const(4e6, F64)  # forgets the dead, not the node of the same fields that lives
+    assert Const(3e6, F64) is kept
 
 
 def test_deep_and_shared_graphs():

@@ -379,3 +379,201 @@ def an_extent_that_arrives_with_the_call():
 @mistake(ef.TraceError)
 def a_kernel_of_something_else():
     ef.kernel(int)
+
+
+@mistake(ef.TraceError)
+def an_expression_of_another_call():
+    seen = []
+    trial(lambda A: seen.append(A[i] * 2) or A[i][i], V)
+    trial(lambda B: (B[i] * seen[0])[i], V)
+
+
+@mistake(ef.TraceError)
+def a_tensor_of_another_call():
+    seen = []
+    trial(lambda A: seen.append(A) or A[i][i], V)
+    trial(lambda B: (B[i] * seen[0][i])[i], V)
+
+
+@mistake(ef.TraceError)
+def a_state_of_another_call():
+    seen = []
+    trial(lambda A: ef.scan(lambda s: seen.append(s) or s + A[t], over=t, init=0.0)[t], V)
+    trial(lambda A: (A[t] + seen[0])[t], V)
+
+
+@mistake(ef.TraceError)
+def a_tensor_of_another_call_returned():
+    seen = []
+    trial(lambda A: seen.append(A) or A[i][i], V)
+    trial(lambda B: seen[0], V)
+
+
+@mistake(ef.TraceError)
+def a_size_of_another_call():
+    seen = []
+    trial(lambda A: seen.append(i.of(A.shape[0] - 1)) or A[i][i], V)
+    trial(lambda B: (B[j] * seen[0])[i, j], V)
+
+
+@mistake(ef.TraceError)
+def an_expression_used_outside():
+    seen = []
+    trial(lambda A: seen.append(A[i] * 2) or A[i][i], V)
+    bool(seen[0] > 0)
+
+
+@mistake(ef.TraceError)
+def a_scan_step_of_too_few_arguments():
+    trial(lambda A: ef.scan(lambda s: (s, s), over=t, init=(0.0, A[0]))[0][t], V)
+
+
+@mistake(ef.TraceError)
+def a_scan_step_that_is_no_function():
+    trial(lambda A: ef.scan(A[t], over=t, init=0.0)[t], V)
+
+
+@mistake(ef.TraceError)
+def a_monoid_of_one_argument():
+    trial(lambda A: ef.reduce(A[i], over=i, by=ef.Monoid(lambda a: a, 0.0))[()], V)
+
+
+@mistake(ef.RankError)
+def ranks_by_number():
+    ef.ranks(3)
+
+
+@mistake(ef.ShapeError)
+def one_axis_and_two_indices():
+    trial(lambda A: A[i, j][i, j], V)
+
+
+twice = ef.kernel(lambda A: (A[i] * 2)[i])
+both = ef.kernel(lambda A: ((A[i] * 2)[i], (A[i] * 3)[i]))
+named = ef.kernel(lambda A: {"two": (A[i] * 2)[i], "three": (A[i] * 3)[i]})
+
+
+@mistake(ef.TraceError)
+def an_out_that_is_read_only():
+    C = np.zeros(3, np.float32)
+    C.setflags(write=False)
+    twice(V, out=C)
+
+
+@mistake(ef.ShapeError)
+def an_out_of_another_shape():
+    twice(V, out=np.zeros((1, 3), np.float32))
+
+
+@mistake(ef.TraceError)
+def an_out_of_another_type():
+    twice(V, out=np.zeros(3))
+
+
+@mistake(ef.TraceError)
+def an_out_that_is_a_list():
+    twice(V, out=[0.0, 0.0, 0.0])
+
+
+@mistake(ef.TraceError)
+def one_out_for_two_results():
+    both(V, out=np.zeros(3, np.float32))
+
+
+@mistake(ef.TraceError)
+def three_outs_for_two_results():
+    both(V, out=(np.zeros(3, np.float32),) * 3)
+
+
+@mistake(ef.TraceError)
+def outs_by_other_names():
+    named(V, out={"two": np.zeros(3, np.float32), "four": np.zeros(3, np.float32)})
+
+
+@mistake(ef.TraceError)
+def outs_that_overlap():
+    C = np.zeros(4, np.float32)
+    both(V, out=(C[1:], C[:3]))
+
+
+@mistake(ef.TraceError)
+def an_out_that_was_broadcast():
+    twice(V, out=np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (3,), (0,)))
+
+
+@mistake(ef.TraceError)
+def an_out_inside_a_kernel():
+    trial(lambda A: twice(A, out=A), V)
+
+
+LONG = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (2**42,), (0,))  # 16 TiB in four bytes
+
+
+def call(function, *args):
+    """What a user does: a kernel of the function, compiled and run."""
+    return ef.kernel(function)(*args)
+
+
+@mistake(ef.ShapeError)
+def a_rank_of_too_many_coordinates():
+    call(lambda A: (A[i] * ef.ranks(j=2**62))[i, ef.ranks("j")], V)
+
+
+@mistake(ef.ShapeError)
+def a_result_larger_than_memory():
+    call(lambda A: (A[i] * 2)[i], LONG)
+
+
+@mistake(ef.ShapeError)
+def a_result_larger_than_memory_by_the_reference():
+    trial(lambda A: (A[i] * A[j])[i, j], LONG)
+
+
+@mistake(ef.ShapeError)
+def a_merged_axis_of_large_ranks():
+    call(lambda A: (j.of(2**40) + k.of(2**40) * 1.0)[(j, k),], V)
+
+
+@mistake(ef.ShapeError)
+def a_merged_axis_of_large_sizes():
+    call(lambda A: (A[i] + A[j])[(i, j),], LONG)
+
+
+@mistake(ef.ShapeError)
+def an_axis_split_by_large_ranks():
+    call(lambda A: A[(i.of(2**40), j.of(2**40)),][i, j], V)
+
+
+@mistake(ef.ShapeError)
+def an_extent_computed_too_large():
+    call(lambda A: (j.of(A.shape[0] * 2**62) * 1.0)[j], V)
+
+
+@mistake(ef.ShapeError)
+def a_state_larger_than_memory():
+    call(lambda A: ef.scan(lambda s: s + A[i] * k, over=i, init=0.0, state=(k.of(2**50),), last=True)[k], V)
+
+
+@mistake(ef.ShapeError)
+def nothing_with_too_many_indices():
+    call(lambda A: (A[i] * j.of(0) + k.of(2**62) + n.of(2**62))[i, j, k, n], V)
+
+
+@mistake(ef.ShapeError)
+def an_index_that_wraps_around():
+    call(lambda A: A[i.of(4) * 2**62 * 2][i], V)
+
+
+@mistake(ef.RankError)
+def an_index_with_a_factor_beyond_64_bits():
+    call(lambda A: A[i * 2**62 * 4][i], V)
+
+
+@mistake(ef.TraceError)
+def an_index_beyond_64_bits():
+    call(lambda A: A[2**64][()], V)
+
+
+@mistake(ef.ShapeError)
+def a_slice_with_a_huge_step():
+    call(lambda A: A[::2**70], V)

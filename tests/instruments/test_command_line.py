@@ -66,7 +66,7 @@ def test_run_tells_the_calls(einfall):
 
 def test_run_shows_an_error_of_einfall_as_its_four_lines(einfall):
     assert einfall("run", "program.py", "einfall") == (1, "0.25\n0.2\n", """\
-ShapeError: A has 1 axes and 2 indices
+ShapeError: A has 1 axis and 2 indices
   in     program.py:9: return (A[i, j] / ef.sum(A[i, j], over=j))[i, j]
   known  A: f64[3]
   try    give one index per axis; a tuple of ranks is one axis
