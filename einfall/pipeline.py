@@ -41,12 +41,13 @@ def lanes_of(features: frozenset[str]) -> int:
 
 
 def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozenset(),
-                    small: frozenset[tuple[str, int, int]] = frozenset(), wanted: frozenset[int] | None = None, *,
-                    lanes: int | None = None, features: frozenset[str] | None = None, portion: int = PORTION
-                    ) -> Compiled:
+                    small: frozenset[tuple[str, int, int]] = frozenset(), wanted: frozenset[int] | None = None,
+                    derivation: Derivation | None = None, *, lanes: int | None = None,
+                    features: frozenset[str] | None = None, portion: int = PORTION) -> Compiled:
     """The machine code of a cascade, for inputs whose elements lie side by side along the axes in `units`.
 
     small: (input, axis, extent) of extents that become constants; wanted: the derived states that are used (all);
+    derivation: with all states, where it is known already;
     portion: how many elements a state takes at a time.
 
     derive           brings dependent reductions into one sweep; later nothing knows which reductions belong together
@@ -69,8 +70,12 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
 
     features = host_features() if features is None else features
     lanes = lanes_of(features) if lanes is None else lanes
-    derivation = timed("derive", derive, cascade, wanted)
-    chosen = timed("unfold", unfold, derivation.cascade, portion)
+    derivation = derive(cascade) if derivation is None else derivation
+    times_s["derive"] = derivation.seconds
+    used = derivation.cascade
+    if wanted is not None and len(wanted) < len(derivation.states):
+        used = timed("derive", derive, cascade, wanted).cascade if wanted else cascade
+    chosen = timed("unfold", unfold, used, portion)
     nest = timed("cascade_to_nest", cascade_to_nest, chosen)
     nest = timed("specialise", specialise, nest, small)
     if lanes > 1:

@@ -11,7 +11,7 @@ import typing
 import weakref
 from _weakref import _remove_dead_weakref  # removes a key if its value is dead, in one step
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 __all__ = ["Node", "children", "field_values", "postorder", "rebuild", "rewrite"]
 
@@ -166,13 +166,16 @@ def children(node: Node) -> tuple[Node, ...]:
     return tuple(_nodes_in(field_values(node)))
 
 
-def postorder(*roots: Node) -> Iterator[Node]:
-    """Each node below the roots once, children first. Takes any depth: no recursion."""
+def postorder(*roots: Node, known: Container[Node] = ()) -> Iterator[Node]:
+    """Each node below the roots once, children first; none of the known ones, nor what is below them only.
+
+    Takes any depth: no recursion.
+    """
     seen: set[Node] = set()
     stack = [(root, False) for root in reversed(roots)]
     while stack:
         node, entered = stack.pop()
-        if node in seen:
+        if node in seen or node in known:
             continue
         if entered:
             seen.add(node)
@@ -200,9 +203,8 @@ def rebuild(node: Node, change) -> Node:
 def rewrite(root: Node, rule, memo: dict | None = None) -> Node:
     """Bottom-up: each node is rebuilt from its rewritten children, then given to `rule`, which gives a node or None."""
     memo = {} if memo is None else memo
-    for node in postorder(root):
-        if node not in memo:
-            made = rebuild(node, memo.__getitem__)
-            after = rule(made)
-            memo[node] = made if after is None else after
+    for node in postorder(root, known=memo):
+        made = rebuild(node, memo.__getitem__)
+        after = rule(made)
+        memo[node] = made if after is None else after
     return memo[root]

@@ -4,6 +4,8 @@ A reduction that cannot be brought into the sweep in which its references are co
 starts the next sweep, in which they are known. The result never has more sweeps than the program as it was written.
 """
 
+import time
+from collections.abc import Collection
 from typing import NamedTuple
 
 from einfall.base.node import Node, children, postorder, rewrite
@@ -44,6 +46,26 @@ class Derivation(NamedTuple):
     cascade: Cascade
     states: tuple[Derived, ...]
     refusals: tuple[Refusal, ...]
+    seconds: float
+
+
+class Family:
+    """Reductions over the same ranks, each after those that it reads, and which of them each reads."""
+
+    def __init__(self, members: list[Reduce]):
+        self.members = members
+        place = {member: 1 << number for number, member in enumerate(members)}
+        below: dict[Node, int] = {}  # the members that a node reads, not those below them, as bits
+        for node in postorder(*members):
+            found = 0
+            for child in children(node):
+                found |= place.get(child) or below[child]
+            below[node] = found
+        self.reads = {member: [other for other in members if below[member] & place[other]] for member in members}
+
+    def read(self, node: Reduce, among: Collection[Reduce]) -> list[Reduce]:
+        """Those of some members that a body reads."""
+        return [item for item in self.reads[node] if item in among]
 
 
 def derive(cascade: Cascade, wanted: frozenset[int] | None = None) -> Derivation:
@@ -51,17 +73,19 @@ def derive(cascade: Cascade, wanted: frozenset[int] | None = None) -> Derivation
 
     wanted: the places of the states that the cascade is to have; all of them are derived and told in any case.
     """
+    begin = time.perf_counter()
     original, cascade = cascade, inline(cascade, only_bare=True)
     extents = _extents_of_free_ranks(cascade)
     states: list[Derived] = []
     refusals: list[Refusal] = []
     done: dict[Node, Node] = {}
     for members in _families(cascade):
-        _derive_family(members, extents, done, states, refusals, wanted)
+        _derive_family(Family(members), extents, done, states, refusals, wanted)
     if not done:
-        return Derivation(original, tuple(states), tuple(refusals))
+        return Derivation(original, tuple(states), tuple(refusals), time.perf_counter() - begin)
     outputs = tuple(rewrite(output, lambda node: None, done) for output in cascade.outputs)
-    return Derivation(Cascade(cascade.name, cascade.inputs, outputs), tuple(states), tuple(refusals))
+    made = Cascade(cascade.name, cascade.inputs, outputs)
+    return Derivation(made, tuple(states), tuple(refusals), time.perf_counter() - begin)
 
 
 def _families(cascade: Cascade) -> list[list[Reduce]]:
@@ -75,42 +99,31 @@ def _families(cascade: Cascade) -> list[list[Reduce]]:
     return [members for members in families.values() if len(members) > 1]
 
 
-def _derive_family(members: list[Reduce], extents: dict, done: dict, states: list[Derived],
+def _derive_family(family: Family, extents: dict, done: dict, states: list[Derived],
                    refusals: list[Refusal], wanted: frozenset[int] | None) -> None:
     """Sweep after sweep, the groups of reductions that depend on each other."""
-    pending = members
-    while pending:
-        deferred: list[Reduce] = []
-        sweep: list[Reduce] = []
-        for node in pending:
-            below = _read_directly(node, pending)
-            if any(item in deferred for item in below):
-                deferred.append(node)
-                continue
-            sweep.append(node)
-        for connected in _connected(sweep):
-            deferred += _derive_group(connected, extents, done, states, refusals, wanted)
-        late = set(deferred)
-        pending = [node for node in pending
-                   if node in late or any(item in late for item in _read_directly(node, pending))]
-        if not any(_read_directly(node, pending) for node in pending):
-            return
+    pending = dict.fromkeys(family.members)
+    while any(family.read(node, pending) for node in pending):
+        deferred: dict[Reduce, None] = {}
+        for connected in _connected(family, list(pending)):
+            deferred |= _derive_group(family, connected, extents, done, states, refusals, wanted)
+        pending = {node: None for node in pending if node in deferred}
 
 
-def _derive_group(connected: list[Reduce], extents: dict, done: dict, states: list[Derived],
-                  refusals: list[Refusal], wanted: frozenset[int] | None) -> list[Reduce]:
+def _derive_group(family: Family, connected: list[Reduce], extents: dict, done: dict, states: list[Derived],
+                  refusals: list[Refusal], wanted: frozenset[int] | None) -> dict[Reduce, None]:
     """One state from reductions that depend on each other; those that it cannot hold are refused and given back."""
-    refused: list[Reduce] = []
-    dependent = [node for node in connected if _read_directly(node, connected)]
+    refused: dict[Reduce, None] = {}
+    here = dict.fromkeys(connected)
+    dependent = [node for node in connected if family.read(node, here)]
     if not dependent:
-        return []
+        return {}
     outer = frozenset.intersection(*(node.free for node in dependent))
     group = Group(dependent[0].ranks, dependent[0].extents, len(states))
     taken: list[Reduce] = []
     for node in connected:
-        below = _read_directly(node, connected)
-        if any(item in refused for item in below):
-            refused.append(node)
+        if family.read(node, refused):
+            refused[node] = None  # it follows in the next sweep
             continue
         try:
             axes = _axes(node, outer, extents)
@@ -118,7 +131,7 @@ def _derive_group(connected: list[Reduce], extents: dict, done: dict, states: li
             taken.append(node)
         except (Refused, NotSeparable, NoForm) as problem:
             refusals.append(Refusal(node, str(problem)))
-            refused.append(node)
+            refused[node] = None
     if group.proofs:
         fused = group.fused(done)
         states.append(Derived(fused, group, tuple(taken), tuple(group.proofs)))
@@ -138,22 +151,7 @@ def _axes(node: Reduce, outer: frozenset, extents: dict) -> dict[Rank, Expr]:
     return axes
 
 
-def _read_directly(node: Reduce, among: list[Reduce]) -> list[Reduce]:
-    """Those reductions that a body reads, not those below them."""
-    wanted, found, seen, stack = set(among), [], set(), list(node.bodies)
-    while stack:
-        item = stack.pop()
-        if item in seen:
-            continue
-        seen.add(item)
-        if item in wanted:
-            found.append(item)
-        else:
-            stack.extend(children(item))
-    return found
-
-
-def _connected(nodes: list[Reduce]) -> list[list[Reduce]]:
+def _connected(family: Family, nodes: list[Reduce]) -> list[list[Reduce]]:
     """The nodes in sets that are connected by dependence, each in the order given."""
     leader = {node: node for node in nodes}
 
@@ -163,7 +161,7 @@ def _connected(nodes: list[Reduce]) -> list[list[Reduce]]:
         return node
 
     for node in nodes:
-        for item in _read_directly(node, nodes):
+        for item in family.read(node, leader):
             leader[find(node)] = find(item)
     sets: dict[Reduce, list[Reduce]] = {}
     for node in nodes:

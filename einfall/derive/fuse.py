@@ -61,6 +61,7 @@ class Group:
         self.proofs: list[Proof] = []
         self.unguarded: dict[Expr, Expr] = {}  # what an expression is but for its guards, for readers
         self.guards: dict[int, Guard] = {}
+        self.moments: dict[tuple, Expr] = {}  # what `at_moment` has made
         self.count: int | None = None
         self.extent = extents[0]  # how many elements there are
         for other in extents[1:]:
@@ -336,13 +337,19 @@ class Group:
 
     def at_moment(self, expr: Expr, label: Label, values: dict[Node, Node] | None = None) -> Expr:
         """An expression of references as it stands at a moment: summaries from components, extents as counts so far."""
+        key = expr, label, self.count
+        if values is None and key in self.moments:
+            return self.moments[key]
         memo = {node: self.values[node](label) for node in self.reader.summaries_in(expr)} | (values or {})
         if self.count is not None and self.reads_extent(expr):
             counted = self.at(label, self.count)
             memo[self.extent] = counted
             for dtype in (DTYPES["f32"], DTYPES["f64"]) if isinstance(self.extent, Const) else ():
                 memo[const(self.extent.value, dtype)] = Cast(counted, dtype)
-        return rewrite(expr, lambda node: None, memo)
+        made = rewrite(expr, lambda node: None, memo)
+        if values is None:
+            self.moments[key] = made
+        return made
 
     def reads_extent(self, expr: Expr) -> bool:
         """Whether a function of references, such as a mean, divides by the number of elements."""

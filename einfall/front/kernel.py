@@ -150,7 +150,7 @@ class Kernel:
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
         key = cascade, arguments.units, arguments.small, self.wanted(cascade, arguments)
         if key not in self.machines:
-            self.machines[key] = Machine(compile_cascade(*key), key[-1])
+            self.machines[key] = Machine(compile_cascade(*key, self.derivations[cascade]), key[-1])
         return self.machines[key]
 
     def wanted(self, cascade: Cascade, arguments: Arguments) -> frozenset[int]:
