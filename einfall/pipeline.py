@@ -8,6 +8,7 @@ from einfall.cascade.unfold import unfold
 from einfall.derive.derive import Derivation, derive
 from einfall.lower.cascade_to_nest import cascade_to_nest
 from einfall.lower.nest_to_tile import nest_to_tile
+from einfall.nest.fuse import fuse
 from einfall.nest.nodes import Nest
 from einfall.nest.schedule import specialise
 from einfall.plan.vectors import choose_register_tiles, choose_vector_loops
@@ -19,6 +20,7 @@ from einfall.tile.nodes import Program
 __all__ = ["PORTION", "Compiled", "compile_cascade"]
 
 PORTION = 1152  # elements: a few rows of them lie in the nearest cache, and it divides by lanes and by jammed rows
+TOGETHER = 6  # reductions in one loop: with four partial results each, 24 of 32 registers hold them
 
 
 class Compiled(NamedTuple):
@@ -54,6 +56,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     unfold           writes states as scans over portions, which everything after it knows
     cascade_to_nest  decides loops and memory; nothing before it knows order or storage
     specialise       writes small extents as numbers, so that the next steps know which loops are short
+    fuse             lets reductions over the same indices share their loads; lanes are easier to choose afterwards
     vectors          decides which loops run in lanes; it asks for memory that lies side by side, so it needs the nest
     tiles            lets rows share the lanes that they read; which those are, vectors decided
     nest_to_tile     splits the nest where instances are independent
@@ -78,6 +81,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     chosen = timed("unfold", unfold, used, portion)
     nest = timed("cascade_to_nest", cascade_to_nest, chosen)
     nest = timed("specialise", specialise, nest, small)
+    nest = timed("fuse", fuse, nest, TOGETHER)
     if lanes > 1:
         nest = timed("vectors", choose_vector_loops, nest, lambda name, axis: (name, axis) in units)
         nest = timed("tiles", choose_register_tiles, nest)

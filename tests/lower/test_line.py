@@ -148,7 +148,7 @@ def test_every_height_has_a_text():
     assert lowered.cascade.startswith("def attention(Q: f32[4]")
     assert "b, h, q = grid(1, 2, Q.shape[2])" in lowered.tiles
     assert "define void @einfall.attention" in lowered.source
-    assert list(lowered.times) == ["derive", "unfold", "cascade_to_nest", "specialise", "vectors", "tiles",
+    assert list(lowered.times) == ["derive", "unfold", "cascade_to_nest", "specialise", "fuse", "vectors", "tiles",
                                    "nest_to_tile", "emit", "llvm"]
 
 

@@ -1,0 +1,78 @@
+"""Reductions over the same indices make their steps together where nothing is in the way."""
+
+import numpy as np
+import pytest
+
+import einfall as ef
+from einfall.nest.fuse import fuse, legal_fuse
+from einfall.nest.run import run
+from einfall.nest.text import parse, text
+from einfall.scalar.memory import Loop
+
+APART = """
+def f(X: f32[1]):
+    out = output(f32, 3)
+    for k in sequential(X.shape[0], a=f32(0.0)):
+        fold(sum, a=X[k])
+    for k_2 in sequential(X.shape[0], b=f32(-inf)):
+        fold(max, b=X[k_2] * 2.0)
+    for k_3 in sequential(X.shape[0], c=f32(0.0)):
+        fold(sum, c=X[k_3] * b)
+    out[0] = a
+    out[1] = b
+    out[2] = c
+"""
+X = np.arange(5, dtype=np.float32) - 2
+
+
+def loops(nest) -> list[Loop]:
+    return [statement for statement in nest.body if isinstance(statement, Loop)]
+
+
+def test_loops_that_do_not_read_each_other_become_one():
+    nest = parse(APART)
+    made = fuse(nest, 6)
+    assert [len(loop.carried) for loop in loops(made)] == [2, 1]  # the third reads what the second gives
+    assert parse(text(made)) is made
+    (before,), (after,) = run(nest, {"X": X}, {}), run(made, {"X": X}, {})
+    np.testing.assert_array_equal(before, after)
+
+
+def test_a_loop_carries_at_most_so_many_values():
+    assert len(loops(fuse(parse(APART), 1))) == 3
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    (("k_2 in sequential(X.shape[0]", "k_2 in sequential(2"), "loops k and k_2 have different lengths"),
+    (("X[k_2] * 2.0", "X[k_2] * a"), "loop k_2 reads what loop k gives"),
+])
+def test_refusals(change, reason):
+    first, second, _ = loops(parse(APART.replace(*change)))
+    assert legal_fuse(first, second).reason == reason
+
+
+def test_order_that_matters_and_stores_are_refused():
+    i, k = ef.ranks("i k")
+    last = ef.Monoid(lambda a, b: b, 0.0, commutative=False)
+
+    @ef.kernel
+    def sums(A):
+        return ef.reduce(A[i, k], over=k, by=last)[i]
+
+    nest = parse(sums.lower(np.ones((20, 30), np.float32)).schedule)
+    (outer,) = loops(nest)
+    (inner,) = (item for item in outer.body if isinstance(item, Loop))
+    assert legal_fuse(inner, inner).reason == "loop k is not a reduction whose order is free"
+    assert legal_fuse(outer, outer).reason == "loop i is not a reduction whose order is free"
+
+
+def test_mean_and_variance_of_a_long_row_share_their_loads():
+    i, k = ef.ranks("i k")
+
+    @ef.kernel
+    def variance(A):
+        return ef.var(A[i, k], over=k)[i]
+
+    schedule = variance.lower(np.ones((1, 400_000), np.float32)).schedule
+    assert schedule.count("fold(") == 2  # the mean, then the squares with their residue
+    assert "fold(sum_x2" in schedule
