@@ -197,12 +197,12 @@ class _Evaluation:
 
     def absence(self, node: Map, args: list[Value], absent: list, array: np.ndarray):
         """(values, where they are absent, where one absent argument decides alone)."""
-        decided = np.zeros((), bool)
+        decided = np.zeros((1,) * array.ndim, bool)
         for place, arg in enumerate(args):
             decides = _decides(node, place, arg, absent[place])
             array = np.where(decides, arg.array, array) if decides.any() else array
             decided = decided | decides
-        everything = np.ones((), bool)
+        everything = np.ones((1,) * array.ndim, bool)
         for mask, arg in zip(absent, node.args):
             if not is_constant(arg):
                 everything = everything & (False if mask is None else mask)

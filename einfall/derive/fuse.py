@@ -184,7 +184,7 @@ class Group:
     def derived_sum(self, node: Reduce) -> SumForm:
         """The sum in a basis. Raises: Refused, with what trying says where the normal form does not get further."""
         try:
-            return derive_sum(self.reader, self.reader.form(node.bodies[0]), self.pool, node.dtype)
+            return derive_sum(self.reader, self.reader.body(node.bodies[0]), self.pool, node.dtype)
         except (NotSeparable, NoForm) as problem:
             if (probed_rank(self.reader, node.bodies[0]) or 0) > HIGHEST:
                 raise Refused(f"rank above {HIGHEST} on probes: {problem}") from None
@@ -300,17 +300,23 @@ class Group:
         return expression(total, dtype, self.reader.place, shown)
 
     def weighted(self, weights: tuple[Form, ...], places: list[int], label: Label, dtype) -> Expr:
-        """The sum of components with factors in references; a component that is a reference cancels against it."""
-        summaries = {place: node for node, place in self.places.items()}
+        """The sum of components with factors in references; a component that is a reference cancels against it.
+
+        One that would cancel altogether stays: what is not a number in it has to reach the result.
+        """
+        read = set().union(*(factor.atoms() for factor in weights))
+        summaries = {place: node for node, place in self.places.items() if node in read}
         total, shown = Form({}), {}
         for number_of, (factor, place) in enumerate(zip(weights, places)):
-            symbol: Expr | None = summaries.get(place)
-            if symbol is None or symbol not in factor.atoms():
-                symbol = Symbol(f"component {number_of}", dtype)
+            atom = summaries.get(place)
+            if atom is None:
+                atom = Symbol(f"component {number_of}", dtype)
                 value = self.at(label, place)
-                shown[symbol] = value if value.dtype is dtype else Cast(value, dtype)
-            self.reader.place(symbol)
-            total = total + factor * Form.atom(symbol)
+                shown[atom] = value if value.dtype is dtype else Cast(value, dtype)
+            self.reader.place(atom)
+            total = total + factor * Form.atom(atom)
+        if not total.atoms() >= {summaries[place] for place in places if place in summaries}:
+            return self.combination(weights, places, label, dtype, {})
         return expression(total, dtype, self.reader.place, shown)
 
     def check_zero(self, derived: SumForm, move: Move) -> None:

@@ -45,6 +45,7 @@ class Reader:
         self.classes: dict[Node, int] = {}
         self.deep_forms: dict[Expr, Form] = {}
         self.places: dict[Expr, float] = {}
+        self.read: set[Expr] = set()  # the atoms of the body that is being read
 
     def place(self, atom: Expr) -> float:
         """Where an atom stands among the others: in the order in which bodies were read."""
@@ -101,12 +102,27 @@ class Reader:
 
     # Forms
 
+    def body(self, expr: Expr) -> Form:
+        """The normal form of a whole body.
+
+        Raises: NotSeparable, also where an operand cancels altogether: what is not a number in it has to reach the
+        result.
+        """
+        self.read = set()
+        made = self.form(expr)
+        left = made.atoms()
+        left |= {atom.args[0] for atom in left if isinstance(atom, Map) and atom.op.name == "log"}
+        if not self.read <= left:
+            raise NotSeparable("an operand cancels")
+        return made
+
     def form(self, expr: Expr) -> Form:
         """The normal form of a body. Raises: NotSeparable."""
         kind = self.class_of(expr)
         if isinstance(expr, Const):
             return self.constant(expr)
         if kind != MIXED:
+            self.read.add(expr)
             self.place(expr)
             return Form.atom(expr)
         try:

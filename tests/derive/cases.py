@@ -163,6 +163,12 @@ def largest_probability(X):
     return ef.max(p / ef.sum(p, over=k), over=k)[i]
 
 
+@ef.kernel
+def sum_of_probabilities(X):
+    p = ef.exp(X[i, k] - ef.max(X[i, k], over=k))
+    return ef.sum(p / ef.sum(p, over=k), over=k)[i]
+
+
 ONE = ("sum", 1, "contraction")
 DERIVED = (
     Case(log_sum_exp, ((3, 61),), (ONE,)),
@@ -185,6 +191,7 @@ DERIVED = (
          (ONE, ONE, ("sum", 3, "contraction times unipotent"))),
     Case(ties, ((3, 61), (3, 61)), (("selector", 1, "selector"), ("selector", 1, "selector"))),
     Case(distance_to_maximum, ((3, 61),), (("sum", 2, "unipotent"),)),
+    Case(sum_of_probabilities, ((3, 61),), (ONE, ONE)),
     Case(largest_probability, ((3, 61),), (ONE, ("monotone", 1, "fixed"))),
 )
 
@@ -223,7 +230,14 @@ def equal_to_mean(X):
     return ef.sum(ef.where(X[i, k] == ef.mean(X[i, k], over=k), 1.0, 0.0), over=k)[i]
 
 
+@ef.kernel
+def away_and_back(X):
+    m = ef.max(X[i, k], over=k)
+    return ef.sum(X[i, k] - m + m, over=k)[i]
+
+
 REFUSED = (
+    Case(away_and_back, ((3, 61),), (), ("an operand cancels",)),
     Case(mean_absolute_deviation, ((3, 61),), (), ("rank above 8",)),
     Case(rounded_product, ((3, 61), (61, 4)), (), ("rank above 8",)),
     Case(one_over_distance, ((3, 61),), (), ("rank above 8",)),
