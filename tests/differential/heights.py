@@ -4,6 +4,7 @@ import numpy as np
 
 from einfall.cascade import parse as cascade_text
 from einfall.cascade.run import run as run_cascade
+from einfall.cascade.text import text as cascade_as_text
 from einfall.front.arguments import Arguments, collect
 from einfall.front.kernel import Kernel, Program, evaluated
 from einfall.front.trace import evaluate
@@ -28,6 +29,7 @@ def at_text(program: Program, compiled: Compiled, arguments: Arguments) -> list[
 
 def at_derived(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
     """The cascade with its dependent reductions in one sweep, portion by portion."""
+    assert cascade_text.parse(cascade_as_text(compiled.chosen)) is compiled.chosen
     return [result.array for result in run_cascade(compiled.chosen.outputs, arguments.arrays, arguments.scalars)]
 
 
