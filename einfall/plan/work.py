@@ -3,7 +3,6 @@
 All counting is here: the launch asks for the sum, the cost model for each kind.
 """
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -97,7 +96,6 @@ def _typical(extent: Expr, where: dict[Variable, int], size: Callable[[Expr], in
     return length if 0 <= length < UNKNOWN // 2 else 1
 
 
-@functools.lru_cache(1024)  # every call asks
 def _weights(program: Program) -> tuple[tuple[tuple[Variable, ...], float], ...]:
     """What a step of the same loops does, with their indices."""
     found: dict[tuple[Variable, ...], float] = {}

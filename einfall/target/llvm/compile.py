@@ -23,6 +23,11 @@ class MachineCode:
         self.name, self.text, self.layout, self.engine = name, text, layout, engine
         self.call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
 
+# Lanes, register tiles and invariants are in the text already. What is left is inlining our mathematics, unrolling
+# short loops, and tidying: the whole pipeline takes twice as long, is no faster, and keeps 0.2 MB of each module.
+PASSES = ("always_inliner", "simplify_cfg", "sroa", "loop_rotate", "loop_unroll", "instruction_combine", "simplify_cfg",
+          "new_gvn", "loop_rotate", "loop_strength_reduce")
+
 
 @functools.cache
 def host_features() -> frozenset[str]:
@@ -52,10 +57,10 @@ def compile_module(module: Module) -> MachineCode:
             parsed.verify()
         except RuntimeError as error:
             raise CompileError(f"LLVM refuses {module.name}: {error}", repair="report this program") from None
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
-        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = True
-        passes = llvm.create_pass_builder(machine, options)
-        passes.getModulePassManager().run(parsed, passes)
+        manager = llvm.create_new_module_pass_manager()
+        for name in PASSES:
+            getattr(manager, f"add_{name}_pass")()
+        manager.run(parsed, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2)))
         engine = llvm.create_mcjit_compiler(parsed, _fresh_machine())
         engine.finalize_object()
         return MachineCode(module.name, module.text, module.layout, engine.get_function_address(module.name), engine)
