@@ -11,9 +11,9 @@ from einfall.cascade.explicit import inline
 from einfall.cascade.nodes import Access, Cascade, Label, Rank, Reduce, State
 from einfall.cascade.text import Printer
 from einfall.derive.derive import Derivation, Derived
-from einfall.derive.fuse import Group, Guard, Proof
+from einfall.derive.fuse import FINAL, Group, Guard, Proof
 from einfall.scalar.dtypes import DTYPES
-from einfall.scalar.nodes import Cast, Expr, Select
+from einfall.scalar.nodes import Cast, Expr, Map, Select
 from einfall.scalar.text import literal_text, monoid_word
 
 __all__ = ["text"]
@@ -67,7 +67,7 @@ class _Printer(Printer):
                                 for proof in derived.proofs for move in proof.moves)
             to = f" to {', '.join(new)}" if new else ""
             lines.append(f"  the states of two parts of {names} come together likewise: each moved{to}, then added")
-        lines += self.section("at the end", [self.result(member) for member in derived.members])
+        lines += self.section("at the end", [*map(self.result, derived.members), *self.no_numbers(derived)])
         alike: dict[tuple[str, ...], list[str]] = {}
         for proof in derived.proofs:
             alike.setdefault(tuple(self.proof(proof)), []).append(self.names[proof.reduction])
@@ -80,7 +80,7 @@ class _Printer(Printer):
         self.symbols, group = {}, derived.group
         found: dict[str, tuple[int, str]] = {}
         if group.count is not None:
-            for label in (group.before, group.after):
+            for label in (group.before, group.after, FINAL):
                 for dtype in (DTYPES["f32"], DTYPES["f64"]):
                     self.symbols[Cast(group.at(label, group.count), dtype)] = self.form(group.at(label, group.count))
         for move in (move for proof in derived.proofs for move in proof.moves):
@@ -91,7 +91,7 @@ class _Printer(Printer):
             word = _unused(user or "r", {*found} if user else {*found, *self.taken, *self.component_names})
             last = max(node.place for node in postorder(before) if isinstance(node, State))
             found[word] = last, f"{word} = {self.form(before)}, {word}' = {self.form(self.plain(after))}"
-            self.symbols |= {before: word, after: f"{word}'"}
+            self.symbols |= {before: word, after: f"{word}'", group.at_moment(move.reference, FINAL): word}
         lines: dict[int, list[str]] = {}
         for last, line in found.values():
             lines.setdefault(last, []).append(line)
@@ -183,8 +183,19 @@ class _Printer(Printer):
         return any(isinstance(node, State) and node.label is label for node in postorder(expr))
 
     def result(self, member: Reduce) -> str:
-        value = self.form(self.group.values[member](self.group.before))
-        return f"{self.names[member]}{self.ranks_of(member)} = {value}"
+        value, name = self.group.values[member](FINAL), self.names[member] + self.ranks_of(member)
+        shown = self.form(value)
+        if not isinstance(value, Access):
+            self.symbols[value] = name  # for the members that are made of it
+        return f"{name} = {shown}"
+
+    def no_numbers(self, derived: Derived) -> list[str]:
+        """Why something is added or multiplied that is nothing for all finite numbers."""
+        written = {node for member in derived.members for node in postorder(self.group.values[member](FINAL))}
+        return sorted({
+            f"{self.form(node)} is {number}, or nan where the program as written gives nan"
+            for node in written if isinstance(node, Map) and len(node.args) == 2 and node.args[0] is node.args[1]
+            for number in [{"subtract": "0", "divide": "1"}.get(node.op.name)] if number})
 
     def proof(self, proof: Proof) -> list[str]:
         if proof.rule == "monotone":
@@ -243,7 +254,7 @@ class _Printer(Printer):
         return super().access(node)
 
     def prime(self, label: Label) -> str | None:
-        return {self.group.before: "", self.group.after: "'"}.get(label)
+        return {self.group.before: "", self.group.after: "'", FINAL: ""}.get(label)
 
 
 SO_FAR = {"sum": "total", "prod": "product", "max": "top", "min": "bottom"}

@@ -36,7 +36,8 @@ def attention(Q, K, V, portion: int):
         total_ = taken_along(empty, unmoved, total, factor * total) + V[k].T @ weight
         total_2_ = taken_along(empty, unmoved, total_2, factor * total_2) + weight.sum(axis=0)
         top, total, total_2 = top_, total_, total_2_
-    return (total / total_2).T
+    t3, t4 = total + (top - top), total_2 + (top - top)
+    return (t3 / t4).T
 
 
 @np.errstate(all="ignore")
@@ -72,4 +73,6 @@ def entropy(X, portion: int):
         total_ = taken_along(empty, unmoved, total, factor * total) + np.exp(y).sum(axis=1)
         total_2_ = taken_along(empty, unmoved, total_2, moved_2) + (np.exp(y) * y).sum(axis=1)
         top, total, total_2 = top_, total_, total_2_
-    return -(total_2 / total - np.log(total))
+    t3 = total + (top - top)
+    t4 = total_2 / t3 - np.log(t3) + (top - top)
+    return -t4
