@@ -50,8 +50,9 @@ class _Printer(Printer):
         members = ", ".join(self.names[member] for member in derived.members)
         sweeps = _sweeps(derived)
         lines = [f"{members}: one sweep over {ranks} instead of {sweeps}" + (
-            "" if is_used else "; at these sizes it saves nothing, and the program runs as it is written")]
-        lines += self.section("as written", self.definitions(derived))
+            "" if is_used else "; at these sizes it saves nothing and is not used")]
+        lines += self.section("as written", self.definitions((*derived.members, *(
+            self.plain(component.element) for component in group.components))))
         outer = sorted(variable.name for variable in derived.fused.free if isinstance(variable, Rank))
         lines += self.section("the state" + (f", for each {', '.join(outer)}," if outer else "") + " begins as", [
             f"{self.named_component(place)} = {literal_text(component.monoid.identity[0])}"
@@ -120,9 +121,8 @@ class _Printer(Printer):
         binders = self.binders(component.axes, component.extents)
         return self.component_names[place] + (f"[{binders}]" if binders else "")
 
-    def definitions(self, derived: Derived) -> list[str]:
-        """What the members and the names in elements stand for, in order, unless it has been told."""
-        roots = (*derived.members, *(self.plain(component.element) for component in derived.group.components))
+    def definitions(self, roots: tuple[Node, ...]) -> list[str]:
+        """What the names in expressions stand for, in order, unless it has been told."""
         shown = {node for root in roots for node in self.named_in(root) if isinstance(node, Expr)} - self.told
         self.told |= shown
         return [f"{self.names[node]}{self.ranks_of(node)} = {self.behind(node)}" for node in list(self.names)
@@ -224,7 +224,9 @@ class _Printer(Printer):
         name = self.names[refusal.reduction]
         ranks = ", ".join(rank.name for rank in refusal.reduction.ranks)
         reads = "since what it depends on has to be known before"
-        return f"{name}: another sweep over {ranks}, {reads}\n  {refusal.reason}"
+        return "\n".join([f"{name}: another sweep over {ranks}, {reads}",
+                          *self.section("as written", self.definitions((refusal.reduction,))),
+                          *self.section("because", [refusal.reason])])
 
     def results(self) -> list[str]:
         """What the program makes of the states: the results that need no other names than those told."""
