@@ -264,8 +264,8 @@ class Group:
             zero, own = component.monoid.identity[0], self.at(self.before, place)
             other = zero if derived.selector is not None else self.combination(row, places, self.before, dtype, steps)
             moved = Select(self.unmoved(fixed), own, other)
-            if atoms:
-                moved = Select(self.all_empty(derived), zero, moved)
+            if atoms:  # times 0, since what is not a number in it has to stay
+                moved = Select(self.all_empty(derived), Map(OPS["multiply"], (own, zero)), moved)
                 self.unguarded[moved] = other
                 self.guards[place] = Guard(self.all_empty(derived), self.unmoved(fixed))
             self.components[place] = Component(component.name, component.monoid, component.axes, component.extents,

@@ -202,7 +202,8 @@ class Expression(Symbolic):
                           "(a <= b) & (b <= c)")
 
     def __index__(self):
-        return self._look(int, "a Python number", "use the value in an expression, or pass it after * as static")
+        return self._look(int, "a Python number", "use the value in an expression; Python may look at sizes,"
+                                                  " A.shape[0], and at what stands after *")
 
     __int__ = __index__
 
@@ -633,7 +634,9 @@ def ordered(expr: Expression, order: tuple) -> Array:
         wrong = (f"{', '.join(missing)} is free in the expression and not in the order" if missing else
                  f"{', '.join(extra)} is not free in the expression" if extra else "a rank is named twice")
         raise RankError(f"[{', '.join(names)}] does not order {expr._called()}: {wrong}", known=trace.known,
-                        repair=f"name each free rank once, [{', '.join(expr.extents)}], or reduce some of them first")
+                        repair=f"name each free rank once, [{', '.join(expr.extents)}], or reduce some of them first"
+                        if expr.extents else
+                        f"write [()]; a state of a scan has axes where state=({', '.join(names)},) says so")
     extents = {rank.name: Binding(bound(expr, rank), "the result") for rank in flat}
     body, axes = merged(expr, groups, extents)
     tensor = cas.Tensor(tuple(rank for rank, _ in axes), tuple(extent for _, extent in axes), body)

@@ -14,7 +14,7 @@ from einfall.base.errors import BoundsError, EinfallError, Line, ShapeError, Tra
 from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.check import check
 from einfall.cascade.faults import NOWHERE, accesses_stay_inside, fault_finder
-from einfall.cascade.nodes import Access, Cascade, Extent, Index, Input, Rank, Size, Tensor, extents_of
+from einfall.cascade.nodes import Access, Cascade, Extent, Index, Input, Rank, Size, State, Tensor, extents_of
 from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
 from einfall.derive.derive import Derivation, derive
@@ -494,10 +494,12 @@ def evaluated(program: Program, arguments: Arguments, at: Mapping, measure: str 
 
 def explained(fault: Fault, program: Program, arguments: Arguments) -> EinfallError:
     """The error of an access outside its axis."""
-    source = getattr(fault.access.source, "name", "a tensor made inside")
+    source = called = getattr(fault.access.source, "name", None)
+    if source is None:  # the user's word for it is not known: one that stands for it
+        called, source = ("a state", "s") if isinstance(fault.access.source, State) else ("a tensor made inside", "T")
     where = ", ".join(f"{rank.name}={value}" for rank, value in fault.coordinates.items())
     index = fault.access.indices[fault.axis]
-    what = (f"index {fault.value} is out of range for axis {fault.axis} of {source}, which has extent {fault.extent}"
+    what = (f"index {fault.value} is out of range for axis {fault.axis} of {called}, which has extent {fault.extent}"
             + (f", at {where}" if where else ""))
     line = program.lines.get(fault.access)
     is_gather = any(isinstance(node, Access) for node in postorder(index))

@@ -103,3 +103,14 @@ def test_derivations_are_quick():
     (case,) = (case for case in DERIVED if case.kernel.__name__ == "kurtosis")
     cascade = case.kernel.trace(*arguments(case, 0)).cascade
     assert sum(1 for _ in postorder(*derive(cascade).cascade.outputs)) < 400
+
+
+def test_what_is_no_number_stays_where_nothing_counts_yet():
+    """0 * -inf in a first portion that is -inf altogether, as in the program as written."""
+    (case,) = (case for case in DERIVED if case.kernel.__name__ == "entropy")
+    X = np.zeros((2, 12))
+    X[0, :4] = -np.inf
+    cascade = case.kernel.trace(X).cascade
+    (written,), (derived,) = (run(one.outputs, {"X": X}) for one in (cascade, unfold(derive(cascade).cascade, 4)))
+    np.testing.assert_array_equal(np.isnan(written.array), [True, False])
+    np.testing.assert_array_equal(np.isnan(derived.array), [True, False])

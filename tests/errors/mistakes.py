@@ -577,3 +577,27 @@ def an_index_beyond_64_bits():
 @mistake(ef.ShapeError)
 def a_slice_with_a_huge_step():
     call(lambda A: A[::2**70], V)
+
+
+@mistake(ef.ShapeError)
+def a_state_read_outside():
+    trial(lambda A: ef.scan(lambda s: s[j - 1] + A[i, j], over=i, init=0.0, state=(j,))[i, j], X)
+
+
+@mistake(ef.RankError)
+def a_state_without_axes_indexed():
+    trial(lambda A: ef.scan(lambda s: s[j] + A[i, j], over=i, init=0.0)[i, j], X)
+
+
+@mistake(ef.ShapeError)
+def a_tensor_made_inside_read_outside():
+    def shifted(A):
+        T = (2 * A[i])[i]
+        return (T[i - 1] + A[i])[i]
+
+    trial(shifted, V)
+
+
+@mistake(ef.TraceError)
+def a_loop_over_an_extent():
+    trial(lambda A: tuple((A[i] * step)[i] for step in range(i.extent)), V)
