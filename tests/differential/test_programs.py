@@ -3,14 +3,23 @@
 import numpy as np
 import pytest
 
-from tests.differential.heights import assert_agrees_at_every_height
+from tests.differential.heights import COMPILED_AGAIN, HEIGHTS, assert_agrees_at_every_height
 from tests.programs.program import load
 
 PROGRAMS = load()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_every_height_agrees(name):
+def test_heights_agree(name):
     program = PROGRAMS[name]
     args, kwargs = program.arguments(np.random.default_rng(3))
-    assert_agrees_at_every_height(program.kernel, args, kwargs)
+    heights = [height for height in HEIGHTS if height not in COMPILED_AGAIN]
+    assert_agrees_at_every_height(program.kernel, args, kwargs, heights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_machine_code_for_other_lanes_and_portions_agrees(name):
+    program = PROGRAMS[name]
+    args, kwargs = program.arguments(np.random.default_rng(4))
+    assert_agrees_at_every_height(program.kernel, args, kwargs, COMPILED_AGAIN)
