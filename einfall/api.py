@@ -1,6 +1,7 @@
 """The public names."""
 
 import math
+from types import FunctionType
 
 from einfall.base.errors import BoundsError, CompileError, EinfallError, RankError, ShapeError, TraceError
 from einfall.front.definitions import einsum, tensor
@@ -47,3 +48,7 @@ NAMES = {
     "log_softmax": log_softmax, "layer_norm": layer_norm, "rms_norm": rms_norm, "cross_entropy": cross_entropy,
     "einsum": einsum, "tensor": tensor, "ranks": ranks, "kernel": kernel, "reference": reference,
 }
+
+for _name, _value in NAMES.items():  # Python's own messages about wrong arguments are to use the names that users know
+    if isinstance(_value, FunctionType):
+        _value.__name__ = _value.__qualname__ = _name

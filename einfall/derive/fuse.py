@@ -187,7 +187,7 @@ class Group:
             return derive_sum(self.reader, self.reader.body(node.bodies[0]), self.pool, node.dtype)
         except (NotSeparable, NoForm) as problem:
             if (probed_rank(self.reader, node.bodies[0]) or 0) > HIGHEST:
-                raise Refused(f"rank above {HIGHEST} on probes: {problem}") from None
+                raise Refused(f"more than {HIGHEST} products on probes: {problem}") from None
             raise Refused(f"no finite separation: {problem}") from None
 
     def references(self, node: Reduce) -> list[Reduce]:

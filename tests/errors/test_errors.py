@@ -45,3 +45,10 @@ def test_an_index_error_is_caught_as_one():
     with pytest.raises(IndexError):
         ef.reference(f, np.zeros(3), np.array([3]))
     assert i is not n
+
+
+def test_messages_of_python_use_public_names():
+    with pytest.raises(TypeError, match=r"^sum\(\) missing 1 required keyword-only argument: 'over'$"):
+        ef.sum(1.0)
+    with pytest.raises(TypeError, match=r"^max\(\) takes 1 positional argument"):
+        ef.max(1.0, 2.0, over=None)
