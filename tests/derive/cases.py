@@ -242,7 +242,8 @@ REFUSED = (
     Case(rounded_product, ((3, 61), (61, 4)), (), ("more than 8 products",)),
     Case(one_over_distance, ((3, 61),), (), ("more than 8 products",)),
     Case(above_mean, ((3, 61),), (), ("more than 8 products",)),
-    Case(temperature_from_data, ((3, 61), (61, 4)), (("monotone", 1, "fixed"), ), ("more than 8 products", "more than 8 products")),
+    Case(temperature_from_data, ((3, 61), (61, 4)), (("monotone", 1, "fixed"),),
+         ("more than 8 products", "more than 8 products")),
     Case(equal_to_mean, ((3, 61),), (), ("not their extremum",)),
 )
 
