@@ -21,6 +21,7 @@ __all__ = ["Move", "Refused", "SumForm", "derive_sum", "one_term"]
 
 MOST_REFERENCES = 4
 HIGHEST_ORDER = 5
+MOST_DERIVATIVES = 100
 
 
 class Refused(Exception):
@@ -61,17 +62,33 @@ def derive_sum(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ..
     Raises: Refused, NotSeparable, NoForm.
     """
     body, selector = without_selector(reader, body)
+    body, outside = _without_common_factor(reader, body)
+    found = _derived(reader, body, pool, dtype, selector)
+    if outside == number(1):
+        return found
+    weights = tuple(weight * outside for weight in found.weights)
+    moved = {move.reference for move in found.moves}
+    hoisted = sorted({*found.hoisted, *outside.atoms()} - moved, key=reader.place)
+    return found._replace(weights=weights, hoisted=tuple(hoisted))
+
+
+def _derived(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ...]]], dtype, selector: Expr | None
+             ) -> SumForm:
+    """A sum without factors that all its terms have. Raises: Refused, NotSeparable, NoForm."""
     parts = split(reader, body)
     references = [atom for atom in ordered_atoms(reader, body) if reader.class_of(atom) == REFERENCE]
     families = _families(references)
     pairs = _symmetries(reader, body, references)
+    slopes = _derivatives(body, references)
     for hoisted in _choices(families, pairs, reader):
-        found = _basis(reader, body, parts, hoisted, pairs, [form for form, _ in pool], references)
+        found = _basis(reader, body, parts, hoisted, pairs, [form for form, _ in pool], references, slopes)
         if found is None:
             continue
         moved = [reference for reference in references if reference not in hoisted]
         moves = tuple(_move(place, reference, pairs, dtype) for place, reference in enumerate(moved))
-        return _moving(reader, body, found, moves, hoisted, selector, pool)
+        made = _moving(reader, body, found, moves, hoisted, selector, pool)
+        if not _divides_by_free(made):
+            return made
     raise Refused("no reference can be kept at which every exponent is provably 0 or less")
 
 
@@ -86,6 +103,23 @@ def without_selector(reader: Reader, body: Form) -> tuple[Form, Expr | None]:
     (flag,) = flags
     return Form({(frozenset(item for item in powers if item[0] is not flag), exponent): value
                  for (powers, exponent), value in body.terms.items()}), flag
+
+
+def _without_common_factor(reader: Reader, body: Form) -> tuple[Form, Form]:
+    """The body without the powers of references that all its terms have, and these: (x - b)^2 / b moves like (x - b)^2.
+
+    Nothing is taken out of one term, which is hoisted as it is, or where the body moves with the reference already.
+    """
+    if len(body.terms) < 2:
+        return body, number(1)
+    references = [atom for atom in ordered_atoms(reader, body) if reader.class_of(atom) == REFERENCE]
+    symmetric = {reference for _, reference, _ in _symmetries(reader, body, references)}
+    powers = [dict(powers) for powers, _ in body.terms]
+    least = {atom: min(held.get(atom, Fraction(0)) for held in powers) for held in powers for atom in held
+             if reader.class_of(atom) == REFERENCE and atom not in symmetric and not is_indicator(atom)}
+    outside = Form({(frozenset((atom, power) for atom, power in least.items() if power), None): Fraction(1)})
+    inverse = Form({(frozenset((atom, -power) for atom, power in least.items() if power), None): Fraction(1)})
+    return body * inverse, outside
 
 
 def split(reader: Reader, body: Form) -> dict[Form, Form]:
@@ -181,9 +215,22 @@ def _choices(families: list[tuple[Expr, ...]], pairs: list, reader: Reader) -> I
             yield tuple(atom for family in chosen for atom in family)
 
 
-def neutral(atom: Expr) -> Form:
-    """The value at which a hoisted reference leaves the body as it is."""
-    return number(0) if _is_logarithm(atom) else number(1)
+def _divides_by_free(made: SumForm) -> bool:
+    """Whether a correction divides by a reference that may be 0."""
+    symbols = {symbol for move in made.moves if move.kind == "free" and not is_positive(move.reference)
+               for symbol in (move.before, move.step)}
+    return any(power < 0 and atom in symbols for row in made.matrix for form in row for powers, _ in form.terms
+               for atom, power in powers)
+
+
+def _at_rest(form: Form, hoisted: tuple[Expr, ...]) -> Form:
+    """A form where hoisted references do nothing: 1 for those that scale, 0 for the others. Raises: NoForm."""
+    rest = {atom: number(1 if is_positive(atom) and not _is_logarithm(atom) else 0) for atom in hoisted}
+    try:
+        return form.substituted(rest, is_positive)
+    except NoForm:  # one divides
+        return form.substituted({atom: value if _is_logarithm(atom) else number(1) for atom, value in rest.items()},
+                                is_positive)
 
 
 def _is_logarithm(atom: Expr) -> bool:
@@ -191,19 +238,19 @@ def _is_logarithm(atom: Expr) -> bool:
 
 
 def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[Expr, ...], pairs: list,
-           pool: list[Form], references: list[Expr]) -> list[Form] | None:
+           pool: list[Form], references: list[Expr], slopes: list[Form]) -> list[Form] | None:
     """Functions that span the body's space, are as symmetric as it is, and have no exponent that may grow."""
     try:
-        at_rest = body.substituted({atom: neutral(atom) for atom in hoisted}, is_positive)
+        at_rest = [_at_rest(form, hoisted) for form in (body, *slopes)]
     except NoForm:
         return None
     moved = [atom for atom in references if atom not in hoisted]
     kept: list[Form] = []
     wanted = len(parts)
-    if not at_rest:  # the neutral value takes everything away: use the parts themselves
-        candidates: Iterable[Form] = parts.values() if not moved else ()
+    if not moved:  # each part by itself: sums of several would cancel when the references are applied
+        candidates: Iterable[Form] = parts.values()
     else:
-        candidates = itertools.chain((at_rest,), pool, _derivatives(at_rest, moved))
+        candidates = itertools.chain(at_rest[:1], pool, at_rest[1:])
     for candidate in candidates:
         stripped = _stripped(reader, candidate, pairs, moved)
         if not stripped or stripped in kept or not _is_in_span(reader, stripped, parts):
@@ -216,9 +263,6 @@ def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[E
             kept.append(stripped)
         if len(kept) == wanted:
             return kept
-    if not moved and wanted > len(kept):  # nothing moves: any safe functions will do
-        kept = [form for form in parts.values() if _is_safe(reader, form)]
-        return kept if len(kept) == wanted else None
     return None
 
 
@@ -230,13 +274,16 @@ def _stripped(reader: Reader, form: Form, pairs: list, moved: list[Expr]) -> For
     return form.scaled(1 / _lead(reader, shown)) if form else form
 
 
-def _derivatives(form: Form, references: list[Expr]) -> Iterable[Form]:
+def _derivatives(form: Form, references: list[Expr]) -> list[Form]:
     """The partial derivatives by references, lower orders first."""
-    layer = [form]
+    layer, found = [form], {}
     for _ in range(HIGHEST_ORDER):
         layer = [slope for one in layer for slope in (one.derivative(by) for by in references) if slope]
-        layer = list(dict.fromkeys(layer))
-        yield from layer
+        layer = [slope for slope in dict.fromkeys(layer) if slope not in found]
+        found |= dict.fromkeys(layer)
+        if len(found) > MOST_DERIVATIVES:
+            break
+    return list(found)
 
 
 def _is_in_span(reader: Reader, form: Form, parts: dict[Form, Form]) -> bool:

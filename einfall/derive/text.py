@@ -10,7 +10,7 @@ from einfall.cascade.explicit import inline
 from einfall.cascade.nodes import Access, Cascade, Label, Rank, Reduce, State
 from einfall.cascade.text import Printer
 from einfall.derive.derive import Derivation, Derived
-from einfall.derive.fuse import Group, Proof
+from einfall.derive.fuse import Group, Guard, Proof
 from einfall.scalar.dtypes import DTYPES
 from einfall.scalar.nodes import Cast, Expr, Select
 from einfall.scalar.text import literal_text, monoid_word
@@ -147,17 +147,15 @@ class _Printer(Printer):
         return f"{name}'{axes} = {op.name}({self.form(moved)}, {taken})"
 
     def guards(self, derived: Derived) -> list[str]:
-        """What holds besides: when old values do not count or do not change, what stands for references too early."""
+        """What holds besides: when old values do not change, what stands for references too early."""
         group = derived.group
-        alike: dict[tuple, list[str]] = {}
+        alike: dict[Guard, list[str]] = {}
         for place, guard in group.guards.items():
-            alike.setdefault((guard, group.components[place].monoid.identity[0]), []).append(
-                self.component_names[place])
+            alike.setdefault(guard, []).append(self.component_names[place])
         lines = []
-        for (guard, zero), names in alike.items():
-            whose = ", ".join(names)
-            lines.append(f"{self.form(guard.empty)}: the old {whose} counts as {literal_text(zero)}")
-            lines.append(f"{self.form(guard.unmoved)}: the old {whose} stays as it is")
+        for guard, names in alike.items():
+            lines += [f"{self.form(when)}: the old {', '.join(names)} stays as it is" for when in guard
+                      if when is not None]
         for guarded, reference in group.unguarded.items():
             if isinstance(guarded, Select) and reference is guarded.no and self.is_of(reference, group.after):
                 lines.append(f"{self.form(guarded.condition)}: {literal_text(guarded.yes)} stands for "
