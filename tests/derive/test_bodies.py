@@ -18,6 +18,7 @@ FIRST_NOTHING = np.where(np.arange(40) < 9, 0.0, Y * Y)          # weights
 FIRST_MASKED = np.where(np.arange(40) < 9, -np.inf, X)           # scores
 CANCELLING = np.where(np.arange(40) % 2, -np.roll(X, 1, axis=1), X)
 FAR = X + 1e3
+THROUGH_0 = np.concatenate([-1 - abs(X), 0 * X[:, :9], abs(X)], axis=1)
 
 
 @pytest.mark.parametrize("first", range(SEEDS.start, SEEDS.stop, 50))
@@ -93,7 +94,12 @@ def product_with_a_reference_that_may_be_0(X, W):
     return ef.sum((X[i, k] - mean) * (W[i, k] + late), over=k)[i]
 
 
+def maximum_that_is_0_on_its_way(X):
+    return ef.sum((X[i, k] / ef.max(X[i, k], over=k)) ** 2, over=k)[i]
+
+
 SMALLEST = [
+    (maximum_that_is_0_on_its_way, (THROUGH_0,)),
     (sum_that_is_0_on_its_way, (CANCELLING,)), (mean_without_weights_at_first, (X, FIRST_NOTHING)),
     (square_weights_at_first_0, (X, FIRST_NOTHING)), (masked_term_beside_another, (FIRST_MASKED, Y)),
     (tie_about_a_mean, (X, Y)), (tie_about_a_mean, (np.round(X), Y)),
@@ -126,3 +132,8 @@ def test_a_proof_about_an_absolute_value_inside_itself_ends():
 def test_a_mean_with_weights_of_both_signs_is_refused():
     derivation = derive(ef.kernel(mean_without_weights_at_first).trace(X, Y).cascade)
     assert "unknown sign" in derivation.refusals[0].reason
+
+
+def test_a_maximum_that_may_be_0_does_not_divide():
+    derivation = derive(ef.kernel(maximum_that_is_0_on_its_way).trace(X).cascade)
+    assert "may be 0 divides" in derivation.refusals[0].reason
