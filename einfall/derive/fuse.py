@@ -165,7 +165,7 @@ class Group:
 
         def value(label: Label) -> Expr:
             made = self.at_moment(self.weighted(derived.weights, places, label, node.dtype), label)
-            return self.as_written(made, derived) if label is FINAL else made
+            return self.as_written(made, derived, node) if label is FINAL else made
 
         self.values[node] = value
         if any(self.is_unsteady(atom) or (power < 0 and not is_nonnegative(atom)) for weight in derived.weights
@@ -178,7 +178,7 @@ class Group:
         self.starts[node] = frozenset(places).union(*map(self.starts.get, self.references(node)))
         self.proofs.append(Proof(node, "sum", derived.rank, derived.kind, derived.moves, derived.hoisted))
 
-    def as_written(self, made: Expr, derived: SumForm) -> Expr:
+    def as_written(self, made: Expr, derived: SumForm, node: Reduce) -> Expr:
         """The total with what the program as written gives where there is nothing to correct.
 
         Of no elements it is 0, whatever is applied at the end. Where the last reference is what it began as although
@@ -191,7 +191,8 @@ class Group:
                 kept = Map(OPS["multiply"], (made, Map(OPS["divide"], (reference, reference))))
                 made = Select(self.has_not_begun(move.reference, FINAL), made, kept)
             elif not self.is_number(move.reference) or (
-                    move.reference in self.places and not absence(move.reference.bodies[0])):
+                    move.reference in self.places and not absence(move.reference.bodies[0])
+                    and not absence(node.bodies[0])):
                 made = Map(OPS["add"], (made, Map(OPS["subtract"], (reference, reference))))
         if derived.hoisted or made is not total:
             made = Select(Map(OPS["equal"], (self.extent, Const(0, I64))), const(0, made.dtype), made)
@@ -242,7 +243,8 @@ class Group:
                 values[move.before] = reference
             else:
                 name = "subtract" if move.kind == "location" else "divide"
-                values[move.element] = Map(OPS[name], (values.get(move.element, move.element), reference))
+                for atom in move.elements:
+                    values[atom] = Map(OPS[name], (values.get(atom, atom), reference))
         element = expression(form, dtype, self.reader.place, values)
         if derived.selector is not None:
             element = Select(self.tie(derived.selector.condition), element, const(0, dtype))
@@ -334,13 +336,13 @@ class Group:
         back: dict[Expr, Form] = {}
         for move in derived.moves:
             reference = Form.atom(move.reference)
-            if move.kind == "location":
-                back[move.element] = back.get(move.element, Form.atom(move.element)) - reference
-            elif move.kind == "scale":
-                inverse = reference.power(Fraction(-1), is_positive)
-                back[move.element] = back.get(move.element, Form.atom(move.element)) * inverse
-            else:
+            if move.kind == "free":
                 back[move.before] = reference
+                continue
+            for atom in move.elements:
+                taken = back.get(atom, Form.atom(atom))
+                back[atom] = taken - reference if move.kind == "location" else (
+                    taken * reference.power(Fraction(-1), is_positive))
         return form.substituted(back, is_positive)
 
     def combination(self, row: tuple[Form, ...], places: list[int], label: Label, dtype, values: dict) -> Expr:
@@ -375,9 +377,9 @@ class Group:
         """
         if move.kind != "scale" or is_positive(move.reference):
             return
-        bounded = any(fact.reference is move.reference and fact.is_upper and _bounds(fact.element, move.element)
+        bounded = any(fact.reference is move.reference and fact.is_upper and _bounds(fact.element, move.elements[0])
                       for fact in self.reader.facts)
-        vanishes = all(any(atom is move.element and power > 0 for atom, power in powers)
+        vanishes = all(any(atom is move.elements[0] and power > 0 for atom, power in powers)
                        for form in derived.basis for powers, _ in form.terms)
         if not bounded or not vanishes:
             raise Refused("a reference that may be 0 divides the elements")

@@ -22,6 +22,7 @@ __all__ = ["Move", "Refused", "SumForm", "derive_sum", "one_term"]
 MOST_REFERENCES = 4
 HIGHEST_ORDER = 5
 MOST_DERIVATIVES = 100
+MOST_TOGETHER = 3  # elements that are shifted with one reference
 
 
 class Refused(Exception):
@@ -31,15 +32,23 @@ class Refused(Exception):
 class Move(NamedTuple):
     """How a reference is moved: `kind` location (x - b), scale (x / b) or free (no symmetry with an element).
 
-    element: the atom that the reference is taken from; step: the symbol of b - b' or b / b'; before, after: the symbols
-    of a free reference at its two places.
+    elements: the atoms that the reference is taken from; step: the symbol of b - b' or b / b', and of a free reference
+    at its second place; before: that of a free reference at its first.
     """
 
     reference: Expr
     kind: str
-    element: Expr | None
+    elements: tuple[Expr, ...]
     step: Symbol
     before: Symbol
+
+
+class Symmetry(NamedTuple):
+    """The body does not change when the elements and the reference are shifted, or are scaled, together."""
+
+    elements: tuple[Expr, ...]
+    reference: Expr
+    kind: str
 
 
 class SumForm(NamedTuple):
@@ -79,6 +88,7 @@ def _derived(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ...]
     references = [atom for atom in ordered_atoms(reader, body) if reader.class_of(atom) == REFERENCE]
     families = _families(references)
     pairs = _symmetries(reader, body, references)
+    _check_moments(body, references, pairs)
     slopes = _derivatives(body, references)
     for hoisted in _choices(families, pairs, reader):
         found = _basis(reader, body, parts, hoisted, pairs, [form for form, _ in pool], references, slopes)
@@ -188,22 +198,29 @@ def _families(references: list[Expr]) -> list[tuple[Expr, ...]]:
     return [tuple(family) for family in families.values()]
 
 
-def _symmetries(reader: Reader, body: Form, references: list[Expr]) -> list[tuple[Expr, Expr, str]]:
-    """(element, reference, kind): the body does not change when both are shifted, or both are scaled, together."""
+def _symmetries(reader: Reader, body: Form, references: list[Expr]) -> list[Symmetry]:
+    """What leaves the body as it is: one or several elements and a reference shifted, or scaled, together."""
     elements = [atom for atom in ordered_atoms(reader, body)
                 if reader.class_of(atom) == ELEMENT and not is_indicator(atom)]
     slopes = {atom: body.derivative(atom) for atom in (*elements, *references)}
-    found = []
+    found: list[Symmetry] = []
     for reference in references:
         for element in elements:
             if not slopes[element] + slopes[reference]:
-                found.append((element, reference, "location"))
+                found.append(Symmetry((element,), reference, "location"))
             elif not (Form.atom(element) * slopes[element] + Form.atom(reference) * slopes[reference]):
-                found.append((element, reference, "scale"))
+                found.append(Symmetry((element,), reference, "scale"))
+        if any(item.reference is reference for item in found):
+            continue
+        sets = (itertools.combinations(elements, count) for count in range(2, MOST_TOGETHER + 1))
+        for some in itertools.chain.from_iterable(sets):
+            if not sum((slopes[element] for element in some), slopes[reference]):
+                found.append(Symmetry(some, reference, "location"))
+                break
     return found
 
 
-def _choices(families: list[tuple[Expr, ...]], pairs: list, reader: Reader) -> Iterable[tuple[Expr, ...]]:
+def _choices(families: list[tuple[Expr, ...]], pairs: list[Symmetry], reader: Reader) -> Iterable[tuple[Expr, ...]]:
     """The references that are taken out of the sum, the most first; the others stay and are moved."""
     if len(families) > MOST_REFERENCES:
         raise Refused(f"it depends on {len(families)} reductions at once")
@@ -213,6 +230,17 @@ def _choices(families: list[tuple[Expr, ...]], pairs: list, reader: Reader) -> I
     for count in range(len(free), -1, -1):
         for chosen in itertools.combinations(free, count):
             yield tuple(atom for family in chosen for atom in family)
+
+
+def _check_moments(body: Form, references: list[Expr], pairs: list[Symmetry]) -> None:
+    """Refuses powers of differences to a reference with which no element moves: raw moments of them would cancel.
+
+    Raises: Refused.
+    """
+    for reference in references:
+        powers = {dict(powers).get(reference, Fraction(0)) for powers, _ in body.terms}
+        if 0 in powers and max(powers) >= 2 and all(item.reference is not reference for item in pairs):
+            raise Refused("powers of a reference with which no element moves: their sums would cancel")
 
 
 def _divides_by_free(made: SumForm) -> bool:
@@ -237,7 +265,7 @@ def _is_logarithm(atom: Expr) -> bool:
     return isinstance(atom, Map) and atom.op.name == "log"
 
 
-def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[Expr, ...], pairs: list,
+def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[Expr, ...], pairs: list[Symmetry],
            pool: list[Form], references: list[Expr], slopes: list[Form]) -> list[Form] | None:
     """Functions that span the body's space, are as symmetric as it is, and have no exponent that may grow."""
     try:
@@ -266,7 +294,7 @@ def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[E
     return None
 
 
-def _stripped(reader: Reader, form: Form, pairs: list, moved: list[Expr]) -> Form:
+def _stripped(reader: Reader, form: Form, pairs: list[Symmetry], moved: list[Expr]) -> Form:
     """The form without a numeric factor: with references taken off, its first term has the factor 1."""
     off = {reference for _, reference, kind in pairs if kind == "location" and reference in moved}
     terms = {key: value for key, value in form.terms.items() if off.isdisjoint(atom for atom, _ in key[0])}
@@ -308,14 +336,15 @@ def _element_keys(reader: Reader, form: Form) -> dict[tuple, Form]:
     return found
 
 
-def _is_invariant(form: Form, pairs: list, moved: list[Expr]) -> bool:
-    for element, reference, kind in pairs:
+def _is_invariant(form: Form, pairs: list[Symmetry], moved: list[Expr]) -> bool:
+    for elements, reference, kind in pairs:
         if reference not in moved:
             continue
-        slope, other = form.derivative(element), form.derivative(reference)
-        if kind == "scale":
-            slope, other = Form.atom(element) * slope, Form.atom(reference) * other
-        if slope + other:
+        total = Form({})
+        for atom in (*elements, reference):
+            slope = form.derivative(atom)
+            total = total + (Form.atom(atom) * slope if kind == "scale" else slope)
+        if total:
             return False
     return True
 
@@ -364,12 +393,12 @@ def _rank(rows: list[list[float]]) -> int:
     return rank
 
 
-def _move(number_of: int, reference: Expr, pairs: list, dtype) -> Move:
+def _move(number_of: int, reference: Expr, pairs: list[Symmetry], dtype) -> Move:
     step, before = Symbol(f"step {number_of}", dtype), Symbol(f"before {number_of}", dtype)
-    for element, other, kind in pairs:
+    for elements, other, kind in pairs:
         if other is reference:
-            return Move(reference, kind, element, step, before)
-    return Move(reference, "free", None, step, before)
+            return Move(reference, kind, elements, step, before)
+    return Move(reference, "free", (), step, before)
 
 
 def _moving(reader: Reader, body: Form, kept: list[Form], moves: tuple[Move, ...], hoisted: tuple[Expr, ...],
@@ -381,10 +410,12 @@ def _moving(reader: Reader, body: Form, kept: list[Form], moves: tuple[Move, ...
         step = Form.atom(move.step)
         if move.kind == "location":
             at_origin[move.reference] = stepped[move.reference] = number(0)
-            stepped[move.element] = stepped.get(move.element, Form.atom(move.element)) + step
+            for element in move.elements:
+                stepped[element] = stepped.get(element, Form.atom(element)) + step
         elif move.kind == "scale":
             at_origin[move.reference] = stepped[move.reference] = number(1)
-            stepped[move.element] = stepped.get(move.element, Form.atom(move.element)) * step
+            for element in move.elements:
+                stepped[element] = stepped.get(element, Form.atom(element)) * step
         else:
             at_origin[move.reference] = Form.atom(move.before)
             stepped[move.reference] = step

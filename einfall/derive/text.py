@@ -184,7 +184,8 @@ class _Printer(Printer):
                 lines.append(f"  {shown} is kept as it is so far, and moved by a matrix: {proof.kind}")
                 continue
             way = "shifted" if move.kind == "location" else "scaled"
-            lines.append(f"  {shown} is kept as it is so far: {self.form(move.element)} and it may be {way} together")
+            elements = ", ".join(map(self.form, move.elements))
+            lines.append(f"  {shown} is kept as it is so far: {elements} and it may be {way} together")
         if proof.moves:
             lines.append(f"  the correction is {MEANINGS[proof.kind]}")
         for reference in proof.hoisted:
