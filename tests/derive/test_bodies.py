@@ -98,7 +98,18 @@ def maximum_that_is_0_on_its_way(X):
     return ef.sum((X[i, k] / ef.max(X[i, k], over=k)) ** 2, over=k)[i]
 
 
+def root_of_a_product_of_two_negative_numbers(X):
+    return ef.sum(ef.sqrt(X[i, k] * ef.max(X[i, k], over=k)), over=k)[i]
+
+
+def mask_without_elements_about_a_maximum(X):
+    m = ef.max(X[i, k], over=k)
+    return ef.sum(ef.where(k > i + 99, (X[i, k] - m) ** 2, 0.0), over=k)[i]
+
+
 SMALLEST = [
+    (mask_without_elements_about_a_maximum, (np.full((2, 40), -np.inf),)),
+    (root_of_a_product_of_two_negative_numbers, (-abs(X),)),
     (maximum_that_is_0_on_its_way, (THROUGH_0,)),
     (sum_that_is_0_on_its_way, (CANCELLING,)), (mean_without_weights_at_first, (X, FIRST_NOTHING)),
     (square_weights_at_first_0, (X, FIRST_NOTHING)), (masked_term_beside_another, (FIRST_MASKED, Y)),
@@ -137,3 +148,12 @@ def test_a_mean_with_weights_of_both_signs_is_refused():
 def test_a_maximum_that_may_be_0_does_not_divide():
     derivation = derive(ef.kernel(maximum_that_is_0_on_its_way).trace(X).cascade)
     assert "may be 0 divides" in derivation.refusals[0].reason
+
+
+def test_powers_of_a_reference_with_which_no_element_moves_are_refused():
+    def program(X):
+        away = X[i, k] - ef.mean(X[i, k], over=k)
+        return ef.sum(X[i, k] * away ** 2, over=k)[i]
+
+    derivation = derive(ef.kernel(program).trace(FAR).cascade)
+    assert "would cancel" in derivation.refusals[0].reason
