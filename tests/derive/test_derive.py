@@ -103,3 +103,14 @@ def test_derivations_are_quick():
     (case,) = (case for case in DERIVED if case.kernel.__name__ == "kurtosis")
     cascade = case.kernel.trace(*arguments(case, 0)).cascade
     assert sum(1 for _ in postorder(*derive(cascade).cascade.outputs)) < 400
+
+
+def test_derivations_of_long_chains_end():
+    """A sign of the last of 40 values asks for those of all before it, each once."""
+    def program(X):
+        x = X[i, k]
+        for n in range(40):
+            x = ef.sin(x) + ef.sum(x + float(n), over=k) * 1e-3
+        return x[i, k]
+
+    assert derive(ef.kernel(program).trace(np.ones((2, 40))).cascade).states
