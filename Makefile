@@ -4,7 +4,7 @@ VENV ?= .venv
 SEEDS ?= 0 2000
 RUN := $(VENV)/bin/python
 
-.PHONY: quick test fuzz bench demo lint environment clean help
+.PHONY: quick test fuzz planted bench demo lint environment clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -12,7 +12,8 @@ help:
 	@echo "make quick        lint and the tests that guard every commit"
 	@echo "make bench        ratios to the libraries that people would otherwise call: bench/RESULTS.md"
 	@echo "make demo         programs on real data beside NumPy and torch: one table, and pictures in demo/out"
-	@echo "make fuzz         2,000 random programs at every height (SEEDS='0 2000')"
+	@echo "make fuzz         2,000 random programs at every height, and as many dependent bodies (SEEDS='0 2000')"
+	@echo "make planted      bugs planted one at a time: which tests find each"
 
 environment: $(VENV)/ready
 
@@ -44,6 +45,10 @@ demo: $(VENV)/ready-for-demo
 
 fuzz: environment
 	$(RUN) -m tests.differential.fuzz $(SEEDS)
+	$(RUN) -m tests.derive.bodies $(SEEDS)
+
+planted: environment
+	$(RUN) -m tests.planted
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo/out

@@ -136,7 +136,8 @@ def _derive_group(family: Family, connected: list[Reduce], extents: dict, done: 
         fused = group.fused(done)
         states.append(Derived(fused, group, tuple(taken), tuple(group.proofs)))
         for node in taken if wanted is None or len(states) - 1 in wanted else ():
-            done[node] = group.totals(node, fused, done)
+            if outer <= node.free:  # else it is computed for each of those ranks inside, and by itself for others
+                done[node] = group.totals(node, fused, done)
     return refused
 
 

@@ -11,7 +11,7 @@ from einfall.cascade.scope import bound_here
 from einfall.cascade.states import Component, Fused, Total, component_value
 from einfall.derive.forms import Form, NoForm, Symbol, expression, number
 from einfall.derive.probe import HIGHEST, probed_rank
-from einfall.derive.reading import Fact, NotSeparable, Reader
+from einfall.derive.reading import ELEMENT, REFERENCE, Fact, NotSeparable, Reader
 from einfall.derive.selections import monotone_in, selected
 from einfall.derive.signs import is_nonnegative, is_positive
 from einfall.derive.sums import Move, Refused, SumForm, derive_sum
@@ -38,9 +38,9 @@ class Proof(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """When an old value counts as nothing, and when it stays as it is."""
+    """When an old value stays as it is: nothing that a correction could change has been taken, or nothing moved."""
 
-    empty: Expr
+    empty: Expr | None
     unmoved: Expr
 
 
@@ -62,6 +62,8 @@ class Group:
         self.unguarded: dict[Expr, Expr] = {}  # what an expression is but for its guards, for readers
         self.guards: dict[int, Guard] = {}
         self.moments: dict[tuple, Expr] = {}  # what `at_moment` has made
+        self.unsteady: set[Reduce] = set()  # summaries that may be huge on the way, and small in the end
+        self.numbers: set[Reduce] = set()  # summaries that are a number whenever something has been taken
         self.count: int | None = None
         self.extent = extents[0]  # how many elements there are
         for other in extents[1:]:
@@ -104,6 +106,7 @@ class Group:
         place = self.component(self.name_of(node), monoid, axes, element)
         self.values[node] = lambda label: self.at(label, place)
         self.places[node] = place
+        self.numbers.add(node)
         self.starts[node] = frozenset((place,))
         if monoid.name in ("max", "min") and element is node.bodies[0]:
             self.reader.facts.append(Fact(element, node, monoid.name == "max"))
@@ -122,7 +125,7 @@ class Group:
         place = self.component(self.name_of(node), named(name, element.dtype), axes, element)
 
         def value(label: Label) -> Expr:
-            applied = self.at_moment(node.bodies[0], label, {element: self.at(label, place)})
+            applied = self.applied(node.bodies[0], element, self.at(label, place), label)
             nothing = Map(OPS["equal"], (self.extent, Const(0, I64)))
             return Select(nothing, node.monoid.identity[0], applied)
 
@@ -130,11 +133,18 @@ class Group:
         self.starts[node] = frozenset((place,)).union(*map(self.starts.get, self.references(node)))
         self.proofs.append(Proof(node, "monotone", 1, "fixed", (), tuple(self.references(node))))
 
+    def applied(self, body: Expr, element: Expr, value: Expr, label: Label) -> Expr:
+        """A monotone function at a value of its one element; reductions in it keep the elements that they have."""
+        if body is element:
+            return value
+        if not self.reader.class_of(body) & ELEMENT:
+            return self.at_moment(body, label)
+        return Map(body.op, tuple(self.applied(arg, element, value, label) for arg in body.args))
+
     def add_selected(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
         """What counts only at the extremum begins anew whenever the extremum moves."""
         fact, value = selected(self.reader, node)
-        here = self.at_moment(node.bodies[0].condition, self.after)
-        element = Select(here, value, node.monoid.identity[0])
+        element = Select(self.tie(node.bodies[0].condition), value, node.monoid.identity[0])
         unmoved, nothing = self.unmoved([fact.reference]), node.monoid.identity[0]
         place = self.component(self.name_of(node), node.monoid, axes, element, lambda place: Select(
             unmoved, component_value(self.before, place, node.monoid, tuple(axes)), nothing))
@@ -147,22 +157,29 @@ class Group:
         derived = self.derived_sum(node)
         for move in derived.moves:
             self.check_zero(derived, move)
-        if any(self.reads_extent(move.reference) for move in derived.moves):
-            self.counted()
+            if self.is_unsteady(move.reference):
+                raise Refused("a reference that divides by a sum of unknown sign may be far away on its way")
+        if any(self.needs_count(move.reference) for move in derived.moves):
+            self.counted()  # before any component reads it
         places = self.basis_places(node, derived, axes)
         self.move(node, derived, places, axes)
 
         def value(label: Label) -> Expr:
             made = self.at_moment(self.weighted(derived.weights, places, label, node.dtype), label)
-            return self.as_written(made, derived) if label is FINAL else made
+            return self.as_written(made, derived, node) if label is FINAL else made
 
         self.values[node] = value
+        if any(self.is_unsteady(atom) or (power < 0 and not is_nonnegative(atom)) for weight in derived.weights
+               for powers, _ in weight.terms for atom, power in powers):
+            self.unsteady.add(node)
+        if all(self.is_weight(weight) for weight in derived.weights):
+            self.numbers.add(node)
         if len(places) == 1 and derived.weights[0] == number(1):
             self.places[node] = places[0]
         self.starts[node] = frozenset(places).union(*map(self.starts.get, self.references(node)))
         self.proofs.append(Proof(node, "sum", derived.rank, derived.kind, derived.moves, derived.hoisted))
 
-    def as_written(self, made: Expr, derived: SumForm) -> Expr:
+    def as_written(self, made: Expr, derived: SumForm, node: Reduce) -> Expr:
         """The total with what the program as written gives where there is nothing to correct.
 
         Of no elements it is 0, whatever is applied at the end. Where the last reference is what it began as although
@@ -173,8 +190,10 @@ class Group:
             reference = self.at_moment(move.reference, FINAL)
             if move.kind == "scale" and not is_positive(move.reference):
                 kept = Map(OPS["multiply"], (made, Map(OPS["divide"], (reference, reference))))
-                made = Select(self.is_empty(move.reference, FINAL), made, kept)
-            elif move.reference in self.places and not absence(move.reference.bodies[0]):
+                made = Select(self.has_not_begun(move.reference, FINAL), made, kept)
+            elif not self.is_number(move.reference) or (
+                    move.reference in self.places and not absence(move.reference.bodies[0])
+                    and not absence(node.bodies[0])):
                 made = Map(OPS["add"], (made, Map(OPS["subtract"], (reference, reference))))
         if derived.hoisted or made is not total:
             made = Select(Map(OPS["equal"], (self.extent, Const(0, I64))), const(0, made.dtype), made)
@@ -220,26 +239,63 @@ class Group:
         """A basis function of one element, at the references after the portion."""
         values: dict[Expr, Expr] = {}
         for move in derived.moves:
-            reference = self.reference_or_neutral(move)
+            reference = self.origin(move, self.after)
             if move.kind == "free":
                 values[move.before] = reference
             else:
                 name = "subtract" if move.kind == "location" else "divide"
-                values[move.element] = Map(OPS[name], (values.get(move.element, move.element), reference))
+                for atom in move.elements:
+                    values[atom] = Map(OPS[name], (values.get(atom, atom), reference))
         element = expression(form, dtype, self.reader.place, values)
         if derived.selector is not None:
-            element = Select(self.at_moment(derived.selector.condition, self.after), element, const(0, dtype))
+            element = Select(self.tie(derived.selector.condition), element, const(0, dtype))
         return element
 
-    def reference_or_neutral(self, move: Move) -> Expr:
-        """The reference after the portion; a neutral number where nothing has been taken yet."""
-        reference = self.at_moment(move.reference, self.after)
-        nothing = self.is_empty(move.reference, self.after)
+    def tie(self, condition: Expr) -> Expr:
+        """Whether an element is at its extremum so far."""
+        fact = self.reader.selector(condition)
+        return Map(condition.op, tuple(arg if arg is fact.element else self.at_moment(arg, self.after)
+                                       for arg in condition.args))
+
+    def origin(self, move: Move, label: Label) -> Expr:
+        """What elements are taken relative to: the reference at a moment, or a neutral number where it is none.
+
+        An origin may be any number that the correction knows; so nothing is lost when a mean begins as 0 / 0.
+        """
+        reference = self.at_moment(move.reference, label)
+        nothing = self.has_not_begun(move.reference, label)
+        if not self.is_number(move.reference):
+            gap = Map(OPS["subtract"], (reference, reference))
+            nothing = _either(nothing, Map(OPS["not_equal"], (gap, const(0, reference.dtype))))
         if move.kind == "scale" and not is_positive(move.reference):
             nothing = _either(nothing, Map(OPS["equal"], (reference, const(0, reference.dtype))))
         guarded = Select(nothing, const(0 if move.kind == "location" else 1, reference.dtype), reference)
         self.unguarded[guarded] = reference
         return guarded
+
+    def step(self, move: Move, is_guarded: bool) -> Expr:
+        """How far a reference moved, b - b' or b / b'. `is_guarded`: asked for only where the old values count.
+
+        Elements at the identity of an extremum are alike relative to any origin (and zeros at any scale): nothing is to
+        be corrected for them, where an exponential of the way to the first other element would overflow.
+        """
+        is_location = move.kind == "location"
+        before, after = self.at_moment(move.reference, self.before), self.at_moment(move.reference, self.after)
+        name = "subtract" if is_location else "divide"
+        if self.is_extremum(move.reference):
+            made = Map(OPS[name], (before, after))
+            return made if is_guarded else Select(self.is_void(move), const(0 if is_location else 1, made.dtype), made)
+        if not self.is_number(move.reference) or self.extrema_below(move.reference):
+            before, after = self.origin(move, self.before), self.origin(move, self.after)
+        return Map(OPS[name], (before, after))
+
+    def is_void(self, move: Move) -> Expr:
+        """Whether all that an extremum has taken is its identity, or 0 where it divides."""
+        void = self.has_not_begun(move.reference, self.before)
+        if move.kind == "scale":
+            reference = self.at_moment(move.reference, self.before)
+            void = _either(void, Map(OPS["equal"], (reference, const(0, reference.dtype))))
+        return void
 
     def move(self, node: Reduce, derived: SumForm, places: list[int], axes: dict[Rank, Expr]) -> None:
         """Writes into new components what becomes of them when the references move."""
@@ -247,27 +303,29 @@ class Group:
             return
         dtype = node.dtype
         steps: dict[Expr, Expr] = {}
+        empty = self.nothing_to_correct(derived.moves)
+        is_guarded = empty is not None and len(derived.moves) == 1
         for move in derived.moves:
-            before, after = self.at_moment(move.reference, self.before), self.at_moment(move.reference, self.after)
             if move.kind == "free":
-                steps[move.before], steps[move.step] = before, after
+                steps[move.before], steps[move.step] = self.origin(move, self.before), self.origin(move, self.after)
             else:
-                steps[move.step] = Map(OPS["subtract" if move.kind == "location" else "divide"], (before, after))
-        atoms = [move.reference for move in derived.moves]
-        fixed = list(atoms)
-        if derived.selector is not None:
-            fixed.append(self.reader.selector(derived.selector.condition).reference)
+                steps[move.step] = self.step(move, is_guarded)
+        fixed = [move.reference for move in derived.moves]
+        selecting = [] if derived.selector is None else [self.reader.selector(derived.selector.condition).reference]
         for place, row, shared, form in zip(places, derived.matrix, derived.shared, derived.basis):
             if (shared is not None or form == number(1)) and derived.selector is None:
                 continue
             component = self.components[place]
-            zero, own = component.monoid.identity[0], self.at(self.before, place)
-            other = zero if derived.selector is not None else self.combination(row, places, self.before, dtype, steps)
-            moved = Select(self.unmoved(fixed), own, other)
-            if atoms:  # times 0, since what is not a number in it has to stay
-                moved = Select(self.all_empty(derived), Map(OPS["multiply"], (own, zero)), moved)
+            own = self.at(self.before, place)
+            other = self.combination(row, places, self.before, dtype, steps) if fixed else own
+            moved = Select(self.unmoved(fixed), own, other) if fixed else own
+            if empty is not None:
+                moved = Select(empty, own, moved)
+            if selecting:  # what counted at another extremum does not count any more
+                moved = Select(self.unmoved(selecting), moved, component.monoid.identity[0])
+            elif fixed:
                 self.unguarded[moved] = other
-                self.guards[place] = Guard(self.all_empty(derived), self.unmoved(fixed))
+                self.guards[place] = Guard(empty, self.unmoved(fixed))
             self.components[place] = Component(component.name, component.monoid, component.axes, component.extents,
                                                component.element, moved)
             if derived.selector is None:
@@ -279,13 +337,13 @@ class Group:
         back: dict[Expr, Form] = {}
         for move in derived.moves:
             reference = Form.atom(move.reference)
-            if move.kind == "location":
-                back[move.element] = back.get(move.element, Form.atom(move.element)) - reference
-            elif move.kind == "scale":
-                inverse = reference.power(Fraction(-1), is_positive)
-                back[move.element] = back.get(move.element, Form.atom(move.element)) * inverse
-            else:
+            if move.kind == "free":
                 back[move.before] = reference
+                continue
+            for atom in move.elements:
+                taken = back.get(atom, Form.atom(atom))
+                back[atom] = taken - reference if move.kind == "location" else (
+                    taken * reference.power(Fraction(-1), is_positive))
         return form.substituted(back, is_positive)
 
     def combination(self, row: tuple[Form, ...], places: list[int], label: Label, dtype, values: dict) -> Expr:
@@ -326,9 +384,9 @@ class Group:
         """
         if move.kind != "scale" or is_positive(move.reference):
             return
-        bounded = any(fact.reference is move.reference and fact.is_upper and _bounds(fact.element, move.element)
+        bounded = any(fact.reference is move.reference and fact.is_upper and _bounds(fact.element, move.elements[0])
                       for fact in self.reader.facts)
-        vanishes = all(any(atom is move.element and power > 0 for atom, power in powers)
+        vanishes = all(any(atom is move.elements[0] and power > 0 for atom, power in powers)
                        for form in derived.basis for powers, _ in form.terms)
         if not bounded or not vanishes:
             raise Refused("a reference that may be 0 divides the elements")
@@ -341,20 +399,18 @@ class Group:
 
     # Moments
 
-    def at_moment(self, expr: Expr, label: Label, values: dict[Node, Node] | None = None) -> Expr:
+    def at_moment(self, expr: Expr, label: Label) -> Expr:
         """An expression of references as it stands at a moment: summaries from components, extents as counts so far."""
         key = expr, label, self.count
-        if values is None and key in self.moments:
+        if key in self.moments:
             return self.moments[key]
-        memo = {node: self.values[node](label) for node in self.reader.summaries_in(expr)} | (values or {})
+        memo: dict[Node, Node] = {node: self.values[node](label) for node in self.reader.summaries_in(expr)}
         if self.count is not None and self.reads_extent(expr):
             counted = self.at(label, self.count)
             memo[self.extent] = counted
             for dtype in (DTYPES["f32"], DTYPES["f64"]) if isinstance(self.extent, Const) else ():
                 memo[const(self.extent.value, dtype)] = Cast(counted, dtype)
-        made = rewrite(expr, lambda node: None, memo)
-        if values is None:
-            self.moments[key] = made
+        made = self.moments[key] = rewrite(expr, lambda node: None, memo)
         return made
 
     def reads_extent(self, expr: Expr) -> bool:
@@ -374,28 +430,76 @@ class Group:
             stack.extend(children(node))
         return reads
 
-    def is_empty(self, reference: Expr, label: Label) -> Expr:
-        """Whether nothing has been taken of what a reference depends on: all of it are identities."""
+    def bases_below(self, reference: Expr) -> list[int]:
+        """The components that a reference depends on and that depend on none themselves."""
         starts = sorted(frozenset().union(*(self.starts[node] for node in self.reader.summaries_in(reference))))
-        if self.count is not None and self.reads_extent(reference):
-            starts = [self.count]
-        bases = [place for place in starts if self.components[place].moved is self.at(self.before, place)]
+        return [place for place in starts if self.components[place].moved is self.at(self.before, place)]
+
+    def extrema_below(self, reference: Expr) -> list[int]:
+        return [place for place in self.bases_below(reference) if self.components[place].monoid.name in ("max", "min")]
+
+    def is_extremum(self, reference: Expr) -> bool:
+        """Whether a reference is an extremum of elements as it is."""
+        return reference in self.places and self.extrema_below(reference) == [self.places[reference]]
+
+    def needs_count(self, reference: Expr) -> bool:
+        """Whether only a count tells that nothing has been taken: a sum of something may be 0 too."""
+        return self.reads_extent(reference) or self.extrema_below(reference) != self.bases_below(reference)
+
+    def has_not_begun(self, reference: Expr, label: Label) -> Expr:
+        """Whether nothing has been taken of what a reference depends on, or only identities of an extremum."""
+        places = self.extrema_below(reference) + ([self.count] if self.needs_count(reference) else [])
         made: Expr | None = None
-        for place in bases or starts:
+        for place in places:
             is_identity = Map(OPS["equal"], (self.at(label, place), self.components[place].monoid.identity[0]))
-            made = is_identity if made is None else Map(OPS["bitwise_and"], (made, is_identity))
+            made = is_identity if made is None else _either(made, is_identity)
         return made
 
-    def all_empty(self, derived: SumForm) -> Expr:
-        """Whether a side adds nothing: a reference of it has not begun, or divides by nothing but zeros."""
-        made: Expr | None = None
-        for move in derived.moves:
-            empty = self.is_empty(move.reference, self.before)
-            if move.kind == "scale" and not is_positive(move.reference):
-                reference = self.at_moment(move.reference, self.before)
-                empty = _either(empty, Map(OPS["equal"], (reference, const(0, reference.dtype))))
-            made = empty if made is None or made is empty else _either(made, empty)
-        return made
+    def nothing_to_correct(self, moves: tuple[Move, ...]) -> Expr | None:
+        """Whether old values are the same relative to any origin: there are none, or only identities of an extremum."""
+        if any(self.needs_count(move.reference) for move in moves):
+            return Map(OPS["equal"], (self.at(self.before, self.count), Const(0, I64)))
+        if len(moves) == 1 and self.is_extremum(moves[0].reference):
+            return self.is_void(moves[0])
+        return None
+
+    def is_number(self, reference: Expr) -> bool:
+        """Whether a reference is finite as soon as something finite has been taken: nothing in it divides by a sum."""
+        if reference in self.reader.summaries:
+            return reference in self.numbers
+        if not self.reader.class_of(reference) & REFERENCE:
+            return True
+        match reference:
+            case Cast(arg):
+                return self.is_number(arg)
+            case Map(op, (arg,)) if op.name in ("negative", "abs", "tanh", "sigmoid"):
+                return self.is_number(arg)
+            case Map(op, (arg,)) if op.name == "sqrt":
+                return is_nonnegative(arg) and self.is_number(arg)
+            case Map(op, (left, right)) if op.name in ("add", "subtract", "multiply", "maximum", "minimum"):
+                return self.is_number(left) and self.is_number(right)
+            case Map(op, (left, right)) if op.name == "divide":
+                return self.is_number(left) and not self.reader.class_of(right) & REFERENCE
+        return False
+
+    def is_unsteady(self, reference: Expr) -> bool:
+        """Whether a reference divides by what may cancel: a mean with weights of both signs."""
+        if reference in self.reader.summaries:
+            return reference in self.unsteady
+        match reference:
+            case Map(op, (_, right)) if op.name == "divide" and not is_nonnegative(right) and (
+                    self.reader.class_of(right) & REFERENCE):
+                return True
+            case Map(_, args):
+                return any(map(self.is_unsteady, args))
+            case Cast(arg):
+                return self.is_unsteady(arg)
+        return False
+
+    def is_weight(self, form: Form) -> bool:
+        """Whether a factor in references is a number whenever they are."""
+        return all(exponent is None and all(power > 0 and power.denominator == 1 and self.is_number(atom)
+                                            for atom, power in powers) for powers, exponent in form.terms)
 
     def unmoved(self, references: list[Expr]) -> Expr:
         """Whether all references are where they were."""

@@ -133,6 +133,7 @@ class Reader:
     def deep(self, expr: Expr) -> Form:
         """The form of any expression, taken apart as far as possible: for proofs, not for programs."""
         if expr not in self.deep_forms:
+            self.deep_forms[expr] = Form.atom(expr)  # what a proof about its parts may know of it
             try:
                 made = self.constant(expr) if isinstance(expr, Const) else self.taken_apart(expr, self.deep)
             except (NoForm, NotSeparable):

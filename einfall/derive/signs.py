@@ -3,15 +3,19 @@
 Sums and extents count as positive or non-negative where they have elements; over nothing there is nothing to derive.
 """
 
+from functools import lru_cache
+
 from einfall.cascade.nodes import Access, Reduce, Size, Tensor
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 
 __all__ = ["is_nonnegative", "is_nonpositive", "is_positive"]
 
 POSITIVE = frozenset(("exp", "exp2", "sigmoid"))
+REMEMBERED = 4096  # a sign is asked for again and again, and each answer asks for those of all parts
 KEEPING = frozenset(("multiply", "divide", "sqrt", "rsqrt", "pow"))
 
 
+@lru_cache(REMEMBERED)
 def is_positive(expr: Expr) -> bool:
     """Whether the value is above 0 wherever it is a number."""
     match expr:
@@ -38,6 +42,7 @@ def is_positive(expr: Expr) -> bool:
     return False
 
 
+@lru_cache(REMEMBERED)
 def is_nonnegative(expr: Expr) -> bool:
     """Whether the value is 0 or more wherever it is a number."""
     if is_positive(expr):
@@ -64,6 +69,7 @@ def is_nonnegative(expr: Expr) -> bool:
     return False
 
 
+@lru_cache(REMEMBERED)
 def is_nonpositive(expr: Expr) -> bool:
     """Whether the value is 0 or less wherever it is a number."""
     match expr:

@@ -21,6 +21,8 @@ __all__ = ["Move", "Refused", "SumForm", "derive_sum", "one_term"]
 
 MOST_REFERENCES = 4
 HIGHEST_ORDER = 5
+MOST_DERIVATIVES = 100
+MOST_TOGETHER = 3  # elements that are shifted with one reference
 
 
 class Refused(Exception):
@@ -30,15 +32,23 @@ class Refused(Exception):
 class Move(NamedTuple):
     """How a reference is moved: `kind` location (x - b), scale (x / b) or free (no symmetry with an element).
 
-    element: the atom that the reference is taken from; step: the symbol of b - b' or b / b'; before, after: the symbols
-    of a free reference at its two places.
+    elements: the atoms that the reference is taken from; step: the symbol of b - b' or b / b', and of a free reference
+    at its second place; before: that of a free reference at its first.
     """
 
     reference: Expr
     kind: str
-    element: Expr | None
+    elements: tuple[Expr, ...]
     step: Symbol
     before: Symbol
+
+
+class Symmetry(NamedTuple):
+    """The body does not change when the elements and the reference are shifted, or are scaled, together."""
+
+    elements: tuple[Expr, ...]
+    reference: Expr
+    kind: str
 
 
 class SumForm(NamedTuple):
@@ -61,17 +71,34 @@ def derive_sum(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ..
     Raises: Refused, NotSeparable, NoForm.
     """
     body, selector = without_selector(reader, body)
+    body, outside = _without_common_factor(reader, body)
+    found = _derived(reader, body, pool, dtype, selector)
+    if outside == number(1):
+        return found
+    weights = tuple(weight * outside for weight in found.weights)
+    moved = {move.reference for move in found.moves}
+    hoisted = sorted({*found.hoisted, *outside.atoms()} - moved, key=reader.place)
+    return found._replace(weights=weights, hoisted=tuple(hoisted))
+
+
+def _derived(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ...]]], dtype, selector: Expr | None
+             ) -> SumForm:
+    """A sum without factors that all its terms have. Raises: Refused, NotSeparable, NoForm."""
     parts = split(reader, body)
     references = [atom for atom in ordered_atoms(reader, body) if reader.class_of(atom) == REFERENCE]
     families = _families(references)
     pairs = _symmetries(reader, body, references)
+    _check_moments(body, references, pairs)
+    slopes = _derivatives(body, references)
     for hoisted in _choices(families, pairs, reader):
-        found = _basis(reader, body, parts, hoisted, pairs, [form for form, _ in pool], references)
+        found = _basis(reader, body, parts, hoisted, pairs, [form for form, _ in pool], references, slopes)
         if found is None:
             continue
         moved = [reference for reference in references if reference not in hoisted]
         moves = tuple(_move(place, reference, pairs, dtype) for place, reference in enumerate(moved))
-        return _moving(reader, body, found, moves, hoisted, selector, pool)
+        made = _moving(reader, body, found, moves, hoisted, selector, pool)
+        if not _divides_by_free(made):
+            return made
     raise Refused("no reference can be kept at which every exponent is provably 0 or less")
 
 
@@ -86,6 +113,23 @@ def without_selector(reader: Reader, body: Form) -> tuple[Form, Expr | None]:
     (flag,) = flags
     return Form({(frozenset(item for item in powers if item[0] is not flag), exponent): value
                  for (powers, exponent), value in body.terms.items()}), flag
+
+
+def _without_common_factor(reader: Reader, body: Form) -> tuple[Form, Form]:
+    """The body without the powers of references that all its terms have, and these: (x - b)^2 / b moves like (x - b)^2.
+
+    Nothing is taken out of one term, which is hoisted as it is, or where the body moves with the reference already.
+    """
+    if len(body.terms) < 2:
+        return body, number(1)
+    references = [atom for atom in ordered_atoms(reader, body) if reader.class_of(atom) == REFERENCE]
+    symmetric = {reference for _, reference, _ in _symmetries(reader, body, references)}
+    powers = [dict(powers) for powers, _ in body.terms]
+    least = {atom: min(held.get(atom, Fraction(0)) for held in powers) for held in powers for atom in held
+             if reader.class_of(atom) == REFERENCE and atom not in symmetric and not is_indicator(atom)}
+    outside = Form({(frozenset((atom, power) for atom, power in least.items() if power), None): Fraction(1)})
+    inverse = Form({(frozenset((atom, -power) for atom, power in least.items() if power), None): Fraction(1)})
+    return body * inverse, outside
 
 
 def split(reader: Reader, body: Form) -> dict[Form, Form]:
@@ -154,22 +198,29 @@ def _families(references: list[Expr]) -> list[tuple[Expr, ...]]:
     return [tuple(family) for family in families.values()]
 
 
-def _symmetries(reader: Reader, body: Form, references: list[Expr]) -> list[tuple[Expr, Expr, str]]:
-    """(element, reference, kind): the body does not change when both are shifted, or both are scaled, together."""
+def _symmetries(reader: Reader, body: Form, references: list[Expr]) -> list[Symmetry]:
+    """What leaves the body as it is: one or several elements and a reference shifted, or scaled, together."""
     elements = [atom for atom in ordered_atoms(reader, body)
                 if reader.class_of(atom) == ELEMENT and not is_indicator(atom)]
     slopes = {atom: body.derivative(atom) for atom in (*elements, *references)}
-    found = []
+    found: list[Symmetry] = []
     for reference in references:
         for element in elements:
             if not slopes[element] + slopes[reference]:
-                found.append((element, reference, "location"))
+                found.append(Symmetry((element,), reference, "location"))
             elif not (Form.atom(element) * slopes[element] + Form.atom(reference) * slopes[reference]):
-                found.append((element, reference, "scale"))
+                found.append(Symmetry((element,), reference, "scale"))
+        if any(item.reference is reference for item in found):
+            continue
+        sets = (itertools.combinations(elements, count) for count in range(2, MOST_TOGETHER + 1))
+        for some in itertools.chain.from_iterable(sets):
+            if not sum((slopes[element] for element in some), slopes[reference]):
+                found.append(Symmetry(some, reference, "location"))
+                break
     return found
 
 
-def _choices(families: list[tuple[Expr, ...]], pairs: list, reader: Reader) -> Iterable[tuple[Expr, ...]]:
+def _choices(families: list[tuple[Expr, ...]], pairs: list[Symmetry], reader: Reader) -> Iterable[tuple[Expr, ...]]:
     """The references that are taken out of the sum, the most first; the others stay and are moved."""
     if len(families) > MOST_REFERENCES:
         raise Refused(f"it depends on {len(families)} reductions at once")
@@ -181,29 +232,53 @@ def _choices(families: list[tuple[Expr, ...]], pairs: list, reader: Reader) -> I
             yield tuple(atom for family in chosen for atom in family)
 
 
-def neutral(atom: Expr) -> Form:
-    """The value at which a hoisted reference leaves the body as it is."""
-    return number(0) if _is_logarithm(atom) else number(1)
+def _check_moments(body: Form, references: list[Expr], pairs: list[Symmetry]) -> None:
+    """Refuses powers of differences to a reference with which no element moves: raw moments of them would cancel.
+
+    Raises: Refused.
+    """
+    for reference in references:
+        powers = {dict(powers).get(reference, Fraction(0)) for powers, _ in body.terms}
+        if 0 in powers and max(powers) >= 2 and all(item.reference is not reference for item in pairs):
+            raise Refused("powers of a reference with which no element moves: their sums would cancel")
+
+
+def _divides_by_free(made: SumForm) -> bool:
+    """Whether a correction divides by a reference that may be 0."""
+    symbols = {symbol for move in made.moves if move.kind == "free" and not is_positive(move.reference)
+               for symbol in (move.before, move.step)}
+    return any(power < 0 and atom in symbols for row in made.matrix for form in row for powers, _ in form.terms
+               for atom, power in powers)
+
+
+def _at_rest(form: Form, hoisted: tuple[Expr, ...]) -> Form:
+    """A form where hoisted references do nothing: 1 for those that scale, 0 for the others. Raises: NoForm."""
+    rest = {atom: number(1 if is_positive(atom) and not _is_logarithm(atom) else 0) for atom in hoisted}
+    try:
+        return form.substituted(rest, is_positive)
+    except NoForm:  # one divides
+        return form.substituted({atom: value if _is_logarithm(atom) else number(1) for atom, value in rest.items()},
+                                is_positive)
 
 
 def _is_logarithm(atom: Expr) -> bool:
     return isinstance(atom, Map) and atom.op.name == "log"
 
 
-def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[Expr, ...], pairs: list,
-           pool: list[Form], references: list[Expr]) -> list[Form] | None:
+def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[Expr, ...], pairs: list[Symmetry],
+           pool: list[Form], references: list[Expr], slopes: list[Form]) -> list[Form] | None:
     """Functions that span the body's space, are as symmetric as it is, and have no exponent that may grow."""
     try:
-        at_rest = body.substituted({atom: neutral(atom) for atom in hoisted}, is_positive)
+        at_rest = [_at_rest(form, hoisted) for form in (body, *slopes)]
     except NoForm:
         return None
     moved = [atom for atom in references if atom not in hoisted]
     kept: list[Form] = []
     wanted = len(parts)
-    if not at_rest:  # the neutral value takes everything away: use the parts themselves
-        candidates: Iterable[Form] = parts.values() if not moved else ()
+    if not moved:  # each part by itself: sums of several would cancel when the references are applied
+        candidates: Iterable[Form] = parts.values()
     else:
-        candidates = itertools.chain((at_rest,), pool, _derivatives(at_rest, moved))
+        candidates = itertools.chain(at_rest[:1], pool, at_rest[1:])
     for candidate in candidates:
         stripped = _stripped(reader, candidate, pairs, moved)
         if not stripped or stripped in kept or not _is_in_span(reader, stripped, parts):
@@ -216,13 +291,10 @@ def _basis(reader: Reader, body: Form, parts: dict[Form, Form], hoisted: tuple[E
             kept.append(stripped)
         if len(kept) == wanted:
             return kept
-    if not moved and wanted > len(kept):  # nothing moves: any safe functions will do
-        kept = [form for form in parts.values() if _is_safe(reader, form)]
-        return kept if len(kept) == wanted else None
     return None
 
 
-def _stripped(reader: Reader, form: Form, pairs: list, moved: list[Expr]) -> Form:
+def _stripped(reader: Reader, form: Form, pairs: list[Symmetry], moved: list[Expr]) -> Form:
     """The form without a numeric factor: with references taken off, its first term has the factor 1."""
     off = {reference for _, reference, kind in pairs if kind == "location" and reference in moved}
     terms = {key: value for key, value in form.terms.items() if off.isdisjoint(atom for atom, _ in key[0])}
@@ -230,13 +302,16 @@ def _stripped(reader: Reader, form: Form, pairs: list, moved: list[Expr]) -> For
     return form.scaled(1 / _lead(reader, shown)) if form else form
 
 
-def _derivatives(form: Form, references: list[Expr]) -> Iterable[Form]:
+def _derivatives(form: Form, references: list[Expr]) -> list[Form]:
     """The partial derivatives by references, lower orders first."""
-    layer = [form]
+    layer, found = [form], {}
     for _ in range(HIGHEST_ORDER):
         layer = [slope for one in layer for slope in (one.derivative(by) for by in references) if slope]
-        layer = list(dict.fromkeys(layer))
-        yield from layer
+        layer = [slope for slope in dict.fromkeys(layer) if slope not in found]
+        found |= dict.fromkeys(layer)
+        if len(found) > MOST_DERIVATIVES:
+            break
+    return list(found)
 
 
 def _is_in_span(reader: Reader, form: Form, parts: dict[Form, Form]) -> bool:
@@ -261,14 +336,15 @@ def _element_keys(reader: Reader, form: Form) -> dict[tuple, Form]:
     return found
 
 
-def _is_invariant(form: Form, pairs: list, moved: list[Expr]) -> bool:
-    for element, reference, kind in pairs:
+def _is_invariant(form: Form, pairs: list[Symmetry], moved: list[Expr]) -> bool:
+    for elements, reference, kind in pairs:
         if reference not in moved:
             continue
-        slope, other = form.derivative(element), form.derivative(reference)
-        if kind == "scale":
-            slope, other = Form.atom(element) * slope, Form.atom(reference) * other
-        if slope + other:
+        total = Form({})
+        for atom in (*elements, reference):
+            slope = form.derivative(atom)
+            total = total + (Form.atom(atom) * slope if kind == "scale" else slope)
+        if total:
             return False
     return True
 
@@ -317,12 +393,12 @@ def _rank(rows: list[list[float]]) -> int:
     return rank
 
 
-def _move(number_of: int, reference: Expr, pairs: list, dtype) -> Move:
+def _move(number_of: int, reference: Expr, pairs: list[Symmetry], dtype) -> Move:
     step, before = Symbol(f"step {number_of}", dtype), Symbol(f"before {number_of}", dtype)
-    for element, other, kind in pairs:
+    for elements, other, kind in pairs:
         if other is reference:
-            return Move(reference, kind, element, step, before)
-    return Move(reference, "free", None, step, before)
+            return Move(reference, kind, elements, step, before)
+    return Move(reference, "free", (), step, before)
 
 
 def _moving(reader: Reader, body: Form, kept: list[Form], moves: tuple[Move, ...], hoisted: tuple[Expr, ...],
@@ -334,10 +410,12 @@ def _moving(reader: Reader, body: Form, kept: list[Form], moves: tuple[Move, ...
         step = Form.atom(move.step)
         if move.kind == "location":
             at_origin[move.reference] = stepped[move.reference] = number(0)
-            stepped[move.element] = stepped.get(move.element, Form.atom(move.element)) + step
+            for element in move.elements:
+                stepped[element] = stepped.get(element, Form.atom(element)) + step
         elif move.kind == "scale":
             at_origin[move.reference] = stepped[move.reference] = number(1)
-            stepped[move.element] = stepped.get(move.element, Form.atom(move.element)) * step
+            for element in move.elements:
+                stepped[element] = stepped.get(element, Form.atom(element)) * step
         else:
             at_origin[move.reference] = Form.atom(move.before)
             stepped[move.reference] = step

@@ -160,7 +160,7 @@ class _Printer(Printer):
         return f"{name}'{axes} = {op.name}({self.form(moved)}, {taken})"
 
     def guards(self, derived: Derived) -> list[str]:
-        """What holds besides: when old sums do not count or do not change, what stands for references too early."""
+        """What holds besides: when old sums do not change, what stands for references too early."""
         group, ranks = derived.group, ", ".join(rank.name for rank in derived.fused.ranks)
         alike: dict[Guard, list[str]] = {}
         for place, guard in group.guards.items():
@@ -170,8 +170,8 @@ class _Printer(Printer):
             whose, are, old = ", ".join(f"{name}'" for name in names), "is", names[0]
             if len(names) > 1:
                 are, old = "are", "the old ones"
-            lines.append(f"if {self.form(guard.empty)}: {whose} {are} 0.0 * {old} + sum[{ranks}](...)")
-            lines.append(f"if {self.form(guard.unmoved)}: {whose} {are} {old} + sum[{ranks}](...)")
+            when = " or ".join(self.form(condition) for condition in guard if condition is not None)
+            lines.append(f"if {when}: {whose} {are} {old} + sum[{ranks}](...)")
         for guarded, reference in group.unguarded.items():
             if isinstance(guarded, Select) and reference is guarded.no and self.is_of(reference, group.after):
                 lines.append(f"if {self.form(guarded.condition)}: {literal_text(guarded.yes)} stands for "
@@ -212,7 +212,8 @@ class _Printer(Printer):
                 lines.append(f"  {reference} is kept as it is so far, and moved by a matrix: {MEANINGS[proof.kind]}")
                 continue
             way = "shifted" if move.kind == "location" else "scaled"
-            lines.append(f"  unchanged when {self.form(move.element)} and {reference} are {way} together: "
+            elements = ", ".join(map(self.form, move.elements))
+            lines.append(f"  unchanged when {elements} and {reference} are {way} together: "
                          f"{reference} may be what it is so far")
         if proof.moves:
             lines.append(f"  what moves the old sums is {MEANINGS[proof.kind]}")

@@ -12,7 +12,7 @@ def running_totals(X, N, y):
     largest = np.stack([X[:, t:].max(1) for t in range(T)], axis=1)
     counted = np.array([sum(int(n) for n in N[: t + 1]) for t in range(len(N))])
     masked = np.array([sum(y[u] for u in range(t + 1) if u % 3 == 1) for t in range(len(y))], dtype=np.float64)
-    return *totals, before, after, largest, counted, masked
+    return *totals, largest, after, before, after, largest, counted, masked
 
 
 def exponential_average(X, alpha, start, restart):

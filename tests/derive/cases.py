@@ -89,6 +89,12 @@ def slope(X, Y):
 
 
 @ef.kernel
+def autocovariance(X, Y):
+    mu = ef.mean(X[i, k], over=k)
+    return ef.mean((X[i, k] - mu) * (Y[i, k] - mu), over=k)[i]
+
+
+@ef.kernel
 def rms_norm_product(X, W):
     rms = ef.sqrt(ef.mean(X[i, k] * X[i, k], over=k) + 1e-6)
     return ef.sum(X[i, k] / rms * W[k, j], over=k)[i, j]
@@ -180,6 +186,7 @@ DERIVED = (
     Case(weighted_variance, ((3, 61), (3, 61)), (("sum", 3, "unipotent"),)),
     Case(kurtosis, ((3, 61),), (("sum", 3, "unipotent"), ("sum", 4, "unipotent"), ("sum", 5, "unipotent"))),
     Case(slope, ((3, 61), (3, 61)), (("sum", 4, "unipotent"), ("sum", 3, "unipotent"))),
+    Case(autocovariance, ((3, 61), (3, 61)), (("sum", 3, "unipotent"),), offset=1e4),
     Case(rms_norm_product, ((3, 61), (61, 4)), (("sum", 1, "fixed"),)),
     Case(layer_norm_product, ((3, 61), (61, 4)), (("sum", 3, "unipotent"), ("sum", 2, "unipotent"))),
     Case(cosine, ((3, 61), (3, 61)), (("sum", 1, "fixed"),)),

@@ -1,8 +1,7 @@
 """The loops of three derivations, written by hand from their texts in `expected/`, and from nothing else.
 
-Names and order are those of the texts; a prime is an underscore. Where a text says "0.0 * the old ones", only what
-is no number in them stays; where it says "the old ones", nothing is multiplied, so that a factor that is no number does
-no harm.
+Names and order are those of the texts; a prime is an underscore. Where a text says "the old ones", nothing is
+multiplied, so that a factor that is no number does no harm.
 """
 
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ def portions(extent: int, size: int) -> Iterator[slice]:
 
 def taken_along(empty, unmoved, old, moved):
     """What comes from the old state."""
-    return np.where(empty, 0.0 * old, np.where(unmoved, old, moved))
+    return np.where(empty | unmoved, old, moved)
 
 
 @np.errstate(all="ignore")

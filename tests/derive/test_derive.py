@@ -114,3 +114,14 @@ def test_what_is_no_number_stays_where_nothing_counts_yet():
     (written,), (derived,) = (run(one.outputs, {"X": X}) for one in (cascade, unfold(derive(cascade).cascade, 4)))
     np.testing.assert_array_equal(np.isnan(written.array), [True, False])
     np.testing.assert_array_equal(np.isnan(derived.array), [True, False])
+
+
+def test_derivations_of_long_chains_end():
+    """A sign of the last of 40 values asks for those of all before it, each once."""
+    def program(X):
+        x = X[i, k]
+        for n in range(40):
+            x = ef.sin(x) + ef.sum(x + float(n), over=k) * 1e-3
+        return x[i, k]
+
+    assert derive(ef.kernel(program).trace(np.ones((2, 40))).cascade).states

@@ -21,7 +21,8 @@ def running_totals(X, N, y):
     largest = ef.scan(lambda s: ef.maximum(s, x), over=t, init=-ef.inf, reverse=True)
     short = [f(x, over=t)[b, t] for f in (ef.cumsum, ef.cumprod, ef.cummax, ef.cummin)]
     masked = ef.cumsum(ef.where(t % 3 == 1, y[t], 0.0), over=t)
-    return *short, before[b, t], after[t, b], largest[b, t], ef.cumsum(N[t], over=t)[t], masked[t]
+    backward = [ef.cummax(x, over=t, reverse=True)[b, t], ef.cumsum(x, over=t, reverse=True, exclusive=True)[t, b]]
+    return *short, *backward, before[b, t], after[t, b], largest[b, t], ef.cumsum(N[t], over=t)[t], masked[t]
 
 
 @program(lambda rng: (rng.standard_normal((9, 3), dtype=np.float32), 0.3, rng.standard_normal(3), rng.random(9) < 0.3))

@@ -1,0 +1,134 @@
+"""Bugs planted one at a time into a copy of the repository: the tests that guard every commit have to find each.
+
+    python -m tests.planted [WORD ...]
+
+plants those whose description has one of the words, or all, and prints which tests turned red; the exit status is the
+number of bugs that stayed green.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+__all__ = ["BUGS", "Bug"]
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+class Bug(NamedTuple):
+    """What is wrong, where, the text there and what stands in its place, and the tests that have to turn red."""
+
+    what: str
+    path: str
+    text: str
+    wrong: str
+    tests: tuple[str, ...]
+
+
+DERIVE = ("tests/derive",)
+HEIGHTS = ("tests/differential",)
+BUGS = (
+    Bug("a reference that may be 0 divides unnoticed", "derive/fuse.py",
+        "if not bounded or not vanishes:", "if False:", DERIVE),
+    Bug("a correction with the wrong sign", "derive/fuse.py",
+        "        return Map(OPS[name], (before, after))", "        return Map(OPS[name], (after, before))", DERIVE),
+    Bug("a falling function keeps its extremum", "derive/fuse.py",
+        '{"max": "min", "min": "max"}[node.monoid.name]', "node.monoid.name", DERIVE),
+    Bug("ties at a smaller maximum stay", "derive/fuse.py",
+        "            if selecting:", "            if False:", DERIVE),
+    Bug("one element counts as nothing taken", "derive/fuse.py",
+        "(self.at(self.before, self.count), Const(0, I64))", "(self.at(self.before, self.count), Const(1, I64))",
+        DERIVE),
+    Bug("elements shifted together are shifted apart", "derive/sums.py",
+        "            if not sum((slopes[element] for element in some), slopes[reference]):", "            if False:",
+        DERIVE),
+    Bug("masked elements are corrected from -inf", "derive/fuse.py",
+        "            return self.is_void(moves[0])", "            return None", DERIVE),
+    Bug("an exponent of any sign counts as safe", "derive/sums.py",
+        "if exponent is not None and not reader.is_nonpositive(exponent):", "if False:", DERIVE),
+    Bug("a product with unknown sign counts as rising", "derive/selections.py",
+        "return True if is_nonnegative(other) else False if is_nonpositive(other) else None",
+        "return not is_nonpositive(other)", DERIVE),
+    Bug("roots of what may be negative are positive", "derive/forms.py",
+        "if not whole and not (value > 0 and all(is_positive(atom) for atom, _ in powers)):", "if False:", DERIVE),
+    Bug("a portion has one element too many", "cascade/unfold.py",
+        '_map("less", Index(first), end))', '_map("less_equal", Index(first), end))', DERIVE),
+    Bug("elements outside of a portion are 0 for a minimum", "cascade/unfold.py",
+        "(Select(inside, element, component.monoid.identity[0]),))",
+        "(Select(inside, element, const(0, element.dtype)),))", DERIVE),
+    Bug("the limit of a mask is one off", "cascade/bounds.py",
+        'rest = _map("subtract", rest, Const(1, I64))', 'rest = _map("subtract", rest, Const(2, I64))',
+        ("tests/cascade", *HEIGHTS)),
+    Bug("a product with an absent 0 is present", "scalar/ops.py",
+        "annihilators=((0, 0), (1, 0)), slopes", "annihilators=((0, 0),), slopes",
+        ("tests/cascade", "tests/test_by_hand.py", *HEIGHTS)),
+    Bug("ties of argmax go to the later index", "scalar/monoids.py",
+        'both(tied, Map(OPS["less"], (index_b, index_a)))', 'both(tied, Map(OPS["less"], (index_a, index_b)))',
+        ("tests/test_by_hand.py", *HEIGHTS)),
+    Bug("an exclusive scan is inclusive", "lower/cascade_to_nest.py",
+        "        if scan.exclusive and histories:", "        if False:", HEIGHTS),
+    Bug("an inner reduction starts from the identity of a sum", "lower/cascade_to_nest.py",
+        "body = Select(condition, body, node.monoid.identity[0])",
+        "body = Select(condition, body, const(0, body.dtype))", ("tests/lower", *HEIGHTS)),
+    Bug("rows that are left are taken twice", "nest/schedule.py",
+        '    rest = Map(OPS["subtract"], (chosen.extent, begin))', "    rest = chosen.extent",
+        ("tests/nest", *HEIGHTS)),
+    Bug("the tail of a vector loop has one lane too many", "target/llvm/emit.py",
+        "icmp slt {whole} <{numbers}>, {limit}", "icmp sle {whole} <{numbers}>, {limit}", HEIGHTS),
+    Bug("half of the lanes come together with themselves", "target/llvm/emit.py",
+        "for offset in (0, lanes // 2):", "for offset in (0, 0):", HEIGHTS),
+    Bug("a negative index is inside", "target/llvm/access.py",
+        "icmp ult {whole} {at}, {end}", "icmp slt {whole} {at}, {end}", HEIGHTS),
+    Bug("a reverse cumulative goes forward", "front/scans.py",
+        "over=over, init=init, exclusive=exclusive, reverse=reverse)",
+        "over=over, init=init, exclusive=exclusive, reverse=False)", ("tests/test_by_hand.py", *HEIGHTS)),
+    Bug("an index that may be outside is not looked for", "cascade/faults.py",
+        "if found is None or found[0] < 0 or found[1] >= extent_of(extent):", "if found is None:",
+        ("tests/lower", "tests/errors")),
+)
+
+
+def plant(bug: Bug, into: pathlib.Path) -> str:
+    """Makes a copy with a bug in it and runs the tests; what turned red. Raises: ValueError where it does not apply."""
+    for name in ("einfall", "tests", "demo", "bench", "docs"):
+        shutil.copytree(ROOT / name, into / name, ignore=shutil.ignore_patterns("__pycache__", "out"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, into / name)
+    path = into / "einfall" / bug.path
+    text = path.read_text()
+    if text.count(bug.text) != 1:
+        raise ValueError(f"{bug.what}: {text.count(bug.text)} places in {bug.path}")
+    text = text.replace(bug.text, bug.wrong)
+    if "const(0, " in bug.wrong and " const" not in text[:text.index("__all__")]:
+        text = text.replace("import Const,", "import const, Const,")
+    path.write_text(text)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *bug.tests]
+    done = subprocess.run(command, cwd=into, env={**os.environ, "PYTHONPATH": str(into)}, capture_output=True,
+                          text=True, timeout=600)
+    red = [line.split(" - ")[0].removeprefix("FAILED ").removeprefix("ERROR ") for line in done.stdout.splitlines()
+           if line.startswith(("FAILED", "ERROR"))]
+    return red[0] if red else ("" if done.returncode == 0 else f"exit status {done.returncode}")
+
+
+def main(words: list[str]) -> int:
+    """Plants bugs; how many stayed green."""
+    green = 0
+    for bug in BUGS:
+        if words and not any(word in bug.what or word in bug.path for word in words):
+            continue
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            red = plant(bug, pathlib.Path(folder))
+        green += not red
+        print(f"{'red' if red else 'GREEN':5}  {time.monotonic() - begin:4.0f} s  {bug.path:26} {bug.what:55} {red}",
+              flush=True)
+    return green
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
