@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from einfall.base.node import Node, children, rewrite
+from einfall.cascade.bounds import conjuncts, guarded
 from einfall.cascade.nodes import Access, Index, Label, Rank, Reduce
 from einfall.cascade.presence import absence
 from einfall.cascade.scope import bound_here
@@ -15,7 +16,7 @@ from einfall.derive.reading import ELEMENT, REFERENCE, Fact, NotSeparable, Reade
 from einfall.derive.selections import monotone_in, selected
 from einfall.derive.signs import is_nonnegative, is_positive
 from einfall.derive.sums import Move, Refused, SumForm, derive_sum
-from einfall.scalar.dtypes import DTYPES, I64
+from einfall.scalar.dtypes import BOOL, DTYPES, I64
 from einfall.scalar.monoids import named
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
 from einfall.scalar.ops import OPS
@@ -163,10 +164,11 @@ class Group:
             self.counted()  # before any component reads it
         places = self.basis_places(node, derived, axes)
         self.move(node, derived, places, axes)
+        some = self.present(node, axes) if any(weight.atoms() for weight in derived.weights) else None
 
         def value(label: Label) -> Expr:
             made = self.at_moment(self.weighted(derived.weights, places, label, node.dtype), label)
-            return self.as_written(made, derived, node) if label is FINAL else made
+            return self.as_written(made, derived, node, some) if label is FINAL else made
 
         self.values[node] = value
         if any(self.is_unsteady(atom) or (power < 0 and not is_nonnegative(atom)) for weight in derived.weights
@@ -179,11 +181,27 @@ class Group:
         self.starts[node] = frozenset(places).union(*map(self.starts.get, self.references(node)))
         self.proofs.append(Proof(node, "sum", derived.rank, derived.kind, derived.moves, derived.hoisted))
 
-    def as_written(self, made: Expr, derived: SumForm, node: Reduce) -> Expr:
+    def present(self, node: Reduce, axes: dict[Rank, Expr]) -> int | None:
+        """The component that says whether any element counts, where conditions in the body leave some out."""
+        conditions, body = guarded(node.bodies[0], node.monoid.identity[0])
+        conditions += [condition for gone, value in absence(body) if isinstance(value, Const) and value.value == 0
+                       for condition in conjuncts(gone, holds=False)]
+        if not conditions:
+            return None
+        counts: Expr = Const(True, BOOL)
+        for condition in conditions:
+            if self.reader.class_of(condition) & REFERENCE:
+                return None  # an element at an extremum is always there
+            counts = Select(condition, counts, Const(False, BOOL))
+        free = {rank: extent for rank, extent in axes.items() if rank in counts.free}
+        return self.component("some", named("any", BOOL), free, counts)
+
+    def as_written(self, made: Expr, derived: SumForm, node: Reduce, some: int | None) -> Expr:
         """The total with what the program as written gives where there is nothing to correct.
 
-        Of no elements it is 0, whatever is applied at the end. Where the last reference is what it began as although
-        there are elements, x - b and x / b are no numbers; where elements may be absent, nothing says that there are.
+        Of no elements that count it is 0, whatever is applied at the end. Where the last reference is what it began as
+        although there are elements, x - b and x / b are no numbers; where elements may be absent, nothing says that
+        there are.
         """
         total = made
         for move in derived.moves:
@@ -196,7 +214,9 @@ class Group:
                     and not absence(node.bodies[0])):
                 made = Map(OPS["add"], (made, Map(OPS["subtract"], (reference, reference))))
         if derived.hoisted or made is not total:
-            made = Select(Map(OPS["equal"], (self.extent, Const(0, I64))), const(0, made.dtype), made)
+            none = Map(OPS["equal"], (self.extent, Const(0, I64))) if some is None else (
+                Map(OPS["invert"], (self.at(FINAL, some),)))
+            made = Select(none, const(0, made.dtype), made)
         self.unguarded[made] = total
         return made
 

@@ -112,7 +112,8 @@ class _Printer(Printer):
             if reductions.get(place) in self.user_names:
                 found.append(self.names[reductions[place]])
             else:
-                word = "n" if place == group.count else SO_FAR.get(component.monoid.name, "state")
+                named = component.name if component.name in ("n", "some") else ""
+                word = named or SO_FAR.get(component.monoid.name, "state")
                 found.append(_unused(word, {*found, *self.taken}))
         return found
 

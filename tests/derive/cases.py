@@ -61,6 +61,12 @@ def attention_divided_inside(Q, K, V):
 
 
 @ef.kernel
+def masked_attention_divided_inside(Q, K, V):
+    s = ef.where((k <= 2 * q) & (k >= q) & (q != 3), scores(Q, K), -ef.inf)
+    return ef.sum(ef.softmax(s, over=k) * V[k, e], over=k)[q, e]
+
+
+@ef.kernel
 def variance(X):
     mu = ef.mean(X[i, k], over=k)
     return ef.mean((X[i, k] - mu) ** 2, over=k)[i]
@@ -182,6 +188,7 @@ DERIVED = (
     Case(attention, ((5, 7), (61, 7), (61, 3)), (ONE, ONE)),
     Case(masked_attention, ((41, 7), (61, 7), (61, 3)), (ONE, ONE)),
     Case(attention_divided_inside, ((5, 7), (61, 7), (61, 3)), (ONE, ONE)),
+    Case(masked_attention_divided_inside, ((41, 7), (61, 7), (61, 3)), (ONE, ONE)),
     Case(variance, ((3, 61),), (("sum", 3, "unipotent"),), offset=1e4),
     Case(weighted_variance, ((3, 61), (3, 61)), (("sum", 3, "unipotent"),)),
     Case(kurtosis, ((3, 61),), (("sum", 3, "unipotent"), ("sum", 4, "unipotent"), ("sum", 5, "unipotent"))),
