@@ -5,9 +5,9 @@
 
 from typing import NamedTuple
 
-from einfall.cascade.nodes import Index, Rank
+from einfall.cascade.nodes import Index, Rank, Size
 from einfall.scalar.dtypes import BOOL, I64
-from einfall.scalar.nodes import Const, Expr, Map, Select
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 
 __all__ = ["Bounds", "bounds_of", "conjuncts", "guarded"]
@@ -51,21 +51,24 @@ def guarded(body: Expr, identity: Const) -> tuple[list[Expr], Expr]:
     return list(dict.fromkeys(conditions)), body
 
 
-def bounds_of(condition: Expr, rank: Rank) -> Bounds | None:
-    """The bounds that say of a rank exactly what a condition says; None where there are none."""
+def bounds_of(condition: Expr, rank: Rank, extent: Expr) -> Bounds | None:
+    """The bounds that say of the coordinates of a rank exactly what a condition says; None where there are none."""
     match condition:
         case Map(op, (left, right)) if left.dtype is I64 and op.name in (
                 "less", "less_equal", "greater", "greater_equal", "equal"):
-            return _solved(op.name, left, right, rank)
+            return _solved(op.name, left, right, rank, extent)
     return None
 
 
-def _solved(name: str, left: Expr, right: Expr, rank: Rank) -> Bounds | None:
+def _solved(name: str, left: Expr, right: Expr, rank: Rank, extent: Expr) -> Bounds | None:
     if name in ("greater", "greater_equal"):
-        return _solved({"greater": "less", "greater_equal": "less_equal"}[name], right, left, rank)
+        return _solved({"greater": "less", "greater_equal": "less_equal"}[name], right, left, rank, extent)
     if name == "equal":
-        one, other = _solved("less_equal", left, right, rank), _solved("less_equal", right, left, rank)
+        one = _solved("less_equal", left, right, rank, extent)
+        other = _solved("less_equal", right, left, rank, extent)
         return one and other and Bounds(one.lows + other.lows, one.highs + other.highs)
+    if not (_is_small(left) and _is_small(right)):
+        return _compared(name, left, right, rank, extent)
     a, b = _linear(left, rank), _linear(right, rank)
     if a is None or b is None:
         return None
@@ -78,6 +81,36 @@ def _solved(name: str, left: Expr, right: Expr, rank: Rank) -> Bounds | None:
         return Bounds((), (_map("add", _floor(rest, factor), Const(1, I64)),))
     # rank >= ceil(-rest / -factor)
     return Bounds((_map("negative", _floor(rest, -factor)),), ())
+
+
+def _compared(name: str, left: Expr, right: Expr, rank: Rank, extent: Expr) -> Bounds | None:
+    """The rank itself against a number that may be anything: it is brought near the coordinates before it is moved."""
+    zero, one = Const(0, I64), Const(1, I64)
+    match left, right:
+        case Index(it), _ if it is rank and rank not in right.free:  # rank < right, rank <= right
+            near = _map("minimum", right, extent)
+            return Bounds((), (_map("maximum", near, zero) if name == "less" else _map(
+                "add", _map("maximum", near, Const(-1, I64)), one),))
+        case _, Index(it) if it is rank and rank not in left.free:  # left < rank, left <= rank
+            near = _map("minimum", _map("maximum", left, Const(-1, I64)), extent)
+            return Bounds((_map("add", near, one) if name == "less" else near,), ())
+    return None
+
+
+def _is_small(expr: Expr) -> bool:
+    """Whether sums and small multiples of an integer stay far from the end of 64 bits: it is made of coordinates,
+    extents, small numbers and shorter integers."""
+    match expr:
+        case Const(value):
+            return abs(value) <= MOST
+        case Index() | Size():
+            return True
+        case Cast(arg):
+            return arg.dtype.kind == "bool" or (arg.dtype.is_int and arg.dtype.bits <= 32)
+        case Map(op, args):
+            return op.name in ("add", "subtract", "negative", "minimum", "maximum", "floor_divide", "multiply") and all(
+                map(_is_small, args))
+    return False
 
 
 def _linear(expr: Expr, rank: Rank) -> tuple[int, Expr] | None:

@@ -39,8 +39,8 @@ def _restricted(node: Reduce, made: Reduce, memo: dict, done: dict) -> Reduce:
     """The reduction with its body a selection where what is absent is the identity and the condition bounds a rank."""
     (body,), (identity, *_) = made.bodies, node.monoid.identity
     for gone, value in reversed(absence(guarded(node.bodies[0], identity)[1], memo)):
-        if value is identity and any(bounds_of(condition, rank) for condition in conjuncts(gone, holds=False)
-                                     for rank in node.ranks):
+        if value is identity and any(bounds_of(condition, rank, extent) for condition in conjuncts(gone, holds=False)
+                                     for rank, extent in zip(node.ranks, node.extents)):
             body = Select(rewrite(gone, lambda item: None, done), identity, body)
     return Reduce(made.monoid, made.ranks, made.extents, (body,))
 

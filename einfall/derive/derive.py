@@ -107,6 +107,8 @@ def _derive_family(family: Family, extents: dict, done: dict, states: list[Deriv
         deferred: dict[Reduce, None] = {}
         for connected in _connected(family, list(pending)):
             deferred |= _derive_group(family, connected, extents, done, states, refusals, wanted)
+        if len(deferred) == len(pending):
+            return  # none of them could be taken even as the first of its sweep
         pending = {node: None for node in pending if node in deferred}
 
 

@@ -128,6 +128,9 @@ class Group:
         def value(label: Label) -> Expr:
             applied = self.applied(node.bodies[0], element, self.at(label, place), label)
             nothing = Map(OPS["equal"], (self.extent, Const(0, I64)))
+            if absence(node.bodies[0]):  # where all elements are absent the extremum is what it began as
+                begun = self.components[place].monoid.identity[0]
+                nothing = _either(nothing, Map(OPS["equal"], (self.at(label, place), begun)))
             return Select(nothing, node.monoid.identity[0], applied)
 
         self.values[node] = value

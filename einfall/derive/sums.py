@@ -21,6 +21,7 @@ __all__ = ["Move", "Refused", "SumForm", "derive_sum", "one_term"]
 
 MOST_REFERENCES = 4
 HIGHEST_ORDER = 5
+HIGHEST_FACTOR = 2
 MOST_DERIVATIVES = 100
 MOST_TOGETHER = 3  # elements that are shifted with one reference
 
@@ -72,6 +73,8 @@ def derive_sum(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ..
     """
     body, selector = without_selector(reader, body)
     body, outside = _without_common_factor(reader, body)
+    if any(abs(power) > HIGHEST_FACTOR for powers, _ in outside.terms for _, power in powers):
+        raise Refused("a high power of a reference: what is left without it may leave the range of numbers")
     found = _derived(reader, body, pool, dtype, selector)
     if outside == number(1):
         return found
@@ -233,14 +236,16 @@ def _choices(families: list[tuple[Expr, ...]], pairs: list[Symmetry], reader: Re
 
 
 def _check_moments(body: Form, references: list[Expr], pairs: list[Symmetry]) -> None:
-    """Refuses powers of differences to a reference with which no element moves: raw moments of them would cancel.
+    """Refuses differences to a reference with which no element moves: sums of their parts would cancel.
 
     Raises: Refused.
     """
     for reference in references:
+        if _is_logarithm(reference) or any(item.reference is reference for item in pairs):
+            continue
         powers = {dict(powers).get(reference, Fraction(0)) for powers, _ in body.terms}
-        if 0 in powers and max(powers) >= 2 and all(item.reference is not reference for item in pairs):
-            raise Refused("powers of a reference with which no element moves: their sums would cancel")
+        if 0 in powers and max(powers) >= 1:
+            raise Refused("a difference to a reference with which no element moves: sums of its parts would cancel")
 
 
 def _divides_by_free(made: SumForm) -> bool:

@@ -56,7 +56,7 @@ class Level(NamedTuple):
     states: States | None
     statements: list[mem.Statement]
     count: Expr | None = None
-    conditions: frozenset[Expr] = frozenset()  # what holds inside, since the loop ends where it does not
+    conditions: frozenset[tuple] = frozenset()  # what holds inside, since the loop ends where it does not
 
 
 class Limits(NamedTuple):
@@ -171,9 +171,10 @@ class _Lowering:
             count, place = Map(OPS["subtract"], (count, begin)), Map(OPS["add"], (begin, variable))
         if limits.bounds:
             count = Map(OPS["maximum"], (count, Const(0, I64)))
-        self.levels = [*self.levels, Level(variable, (place,), None, [], count, frozenset(limits.conditions))]
-        self.known = [*self.known, {}]
         self.env = {**self.env, rank: place}
+        held = frozenset(map(self.here, limits.conditions))
+        self.levels = [*self.levels, Level(variable, (place,), None, [], count, held)]
+        self.known = [*self.known, {}]
         self.extents = {**self.extents, rank: extent}
         self.local = {**self.local, rank: variable}
 
@@ -261,7 +262,12 @@ class _Lowering:
 
     def undecided(self, conditions: list[Expr]) -> list[Expr]:
         """The conditions that the limits of the loops around do not already say."""
-        return [item for item in conditions if not any(item in level.conditions for level in self.levels)]
+        return [item for item in conditions if not any(self.here(item) in level.conditions for level in self.levels)]
+
+    def here(self, condition: Expr) -> tuple:
+        """A condition with what its variables stand for here: the same words inside a binder may be about others."""
+        return condition, *((variable, id(self.env[variable]))
+                            for variable in sorted(condition.free, key=lambda item: item.name))
 
     def access(self, node: cas.Access) -> Expr:
         indices = tuple(map(self.value, node.indices))
@@ -468,7 +474,7 @@ class _Lowering:
         self.extents = {**self.extents, scan.rank: scan.extent}
         if scan.exclusive and histories:
             self.copy(scan, now, histories, (*outer, place_now))
-        updates = [None if axes else self.value(after) for axes, after in zip(scan.axes, scan.steps)]
+        updates = [None if axes else self.before_stores(scan, after) for axes, after in zip(scan.axes, scan.steps)]
         for place, after in sorted(enumerate(scan.steps), key=lambda item: item[0] not in beside):
             self.fill_state(scan, place, beside.get(place, now[place]), lambda after=after: (self.value(after),))
         for place, new in beside.items():
@@ -483,6 +489,15 @@ class _Lowering:
         self.restore(state)
         return now
 
+    def before_stores(self, scan: cas.Scan, step: Expr) -> Expr:
+        """The step of a state that the loop carries; where it reads states in memory, before these are overwritten."""
+        value = self.value(step)
+        if not any(isinstance(node, cas.State) and node.label is scan.label and node.ndim for node in postorder(step)):
+            return value
+        held = self.workspace(step.dtype, ())
+        self.emit(mem.Store(held, (), value))
+        return mem.Load(held, (), None)
+
     def fill_state(self, scan: cas.Scan, place: int, buffer: Place, compute: Callable[[], tuple[Expr, ...]]) -> None:
         """The values of a state with axes, for all their coordinates; nothing for a state without."""
         if scan.axes[place]:
@@ -491,7 +506,9 @@ class _Lowering:
     def copy(self, scan: cas.Scan, source: tuple[Expr | mem.Buffer, ...], target: tuple[mem.Buffer, ...],
              places: tuple[Expr, ...]) -> None:
         """The states, stored at these coordinates."""
-        for one, other, axes, extents in zip(source, target, scan.axes, scan.extents):
+        # what a loop carries first: a copy of memory may become a program of its own
+        states = zip(source, target, scan.axes, scan.extents)
+        for one, other, axes, extents in sorted(states, key=lambda state: isinstance(state[0], mem.Buffer)):
             self.fill((other,), places, axes, extents, lambda one=one, axes=axes: (
                 mem.Load(one, tuple(self.env[rank] for rank in axes), None) if isinstance(one, mem.Buffer) else one,))
 
@@ -556,7 +573,8 @@ def restricted(node: cas.Reduce) -> tuple[dict[cas.Rank, Limits], tuple[Expr, ..
     # in one order wherever they come from, so that loops over the same coordinates are written alike
     for condition in sorted(conditions, key=lambda item: sum(1 for _ in postorder(item))):
         innermost = [rank for rank in node.ranks if rank in condition.free][-1:]
-        bounds = bounds_of(condition, innermost[0]) if innermost else None
+        extent = dict(zip(node.ranks, node.extents)).get(*innermost) if innermost else None
+        bounds = bounds_of(condition, innermost[0], extent) if innermost else None
         if bounds is None:
             body = Select(condition, body, node.monoid.identity[0])
         else:

@@ -32,7 +32,7 @@ CONDITIONS = [
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=range(len(CONDITIONS)))
 def test_limits_leave_the_coordinates_at_which_the_condition_holds(condition):
-    found = bounds_of(condition, K)
+    found = bounds_of(condition, K, Const(100, I64))
     solvable = condition.args[1] is not op("add", k, q)
     assert (found is not None) == solvable
     for at_k, at_q in itertools.product(range(-12, 13), range(-6, 7)) if found else ():

@@ -250,7 +250,26 @@ def away_and_back(X):
     return ef.sum(X[i, k] - m + m, over=k)[i]
 
 
+@ef.kernel
+def exponential_about_mean(X):
+    return ef.sum(ef.exp(X[i, k] - ef.mean(X[i, k], over=k)), over=k)[i]
+
+
+@ef.kernel
+def standardised_fourth_power(X):
+    away = X[i, k] - ef.mean(X[i, k], over=k)
+    return ef.mean((away / ef.sqrt(ef.mean(away * away, over=k))) ** 4, over=k)[i]
+
+
+@ef.kernel
+def product_with_a_difference(X):
+    return ef.mean(X[i, k] * (X[i, k] - ef.mean(X[i, k], over=k)), over=k)[i]
+
+
 REFUSED = (
+    Case(exponential_about_mean, ((3, 61),), (), ("exponent",)),
+    Case(standardised_fourth_power, ((3, 61),), (("sum", 3, "unipotent"),), ("high power",)),
+    Case(product_with_a_difference, ((3, 61),), (), ("would cancel",)),
     Case(away_and_back, ((3, 61),), (), ("an operand cancels",)),
     Case(mean_absolute_deviation, ((3, 61),), (), ("more than 8 products",)),
     Case(rounded_product, ((3, 61), (61, 4)), (), ("more than 8 products",)),

@@ -1,0 +1,92 @@
+"""Small programs that once gave a wrong result, compared at every height."""
+
+import numpy as np
+import pytest
+
+import einfall as ef
+from tests.differential.heights import assert_agrees_at_every_height
+
+i, j, k, q, d, t = ef.ranks("i j k q d t")
+LARGEST, SMALLEST = 2**63 - 1, -2**63
+
+
+@ef.kernel
+def a_state_reads_the_old_memory_of_another(x):
+    a, n = ef.scan(lambda a, n: (a + x[d], n + a[0]), over=t.of(3), init=(0.0, 0.0), state=((d,), ()))
+    return n[t], a[t, d]
+
+
+@ef.kernel
+def the_same_before_each_step(x):
+    _, n = ef.scan(lambda a, n: (a + x[d], ef.exp(a[1]) + n), over=t.of(3), init=(0.0, 0.0), state=((d,), ()),
+                   exclusive=True)
+    return n[t]
+
+
+@ef.kernel
+def last_states_with_and_without_axes(x):
+    a, n = ef.scan(lambda a, n: (a + x[d], n + 1.0), over=t.of(3), init=(0.0, 0.0), state=((d,), ()), last=True)
+    return n[()], a[d]
+
+
+@ef.kernel
+def a_rank_bound_again_has_another_mask(A):
+    column = ef.sum(ef.where(k <= q, A[q, k], 2.0), over=q)
+    return ef.sum(ef.where(k <= q, column, 0.0), over=k)[q]
+
+
+@ef.kernel
+def forward_algorithm(T, E, o):
+    def step(a):
+        w = ef.sum(a[i] * T[i, j], over=i) * E[j, o[t]]
+        return w / ef.sum(w, over=j)
+
+    return ef.scan(step, over=t, init=0.2, state=(j,), last=True)[j]
+
+
+@ef.kernel
+def comparisons_with_any_number(A, L):
+    below = ef.sum(ef.where(k <= L[i], A[i, k], 0), over=k)
+    above = ef.sum(ef.where(k > L[i], A[i, k], 0), over=k)
+    equal = ef.sum(ef.where(k == L[i], A[i, k], 0), over=k)
+    strictly = ef.sum(ef.where((L[i] <= k) & (k < L[i] + 1_000_000_000), A[i, k], 0), over=k)
+    wrapped = ef.sum(ef.where((k + L[i] < 10) & (3 - k < L[i]) & (k - L[i] >= 0), A[i, k], 0), over=k)
+    return below[i], above[i], equal[i], strictly[i], wrapped[i]
+
+
+@ef.kernel
+def softmax_of_nothing_divided_inside(S, V):
+    p = ef.softmax(ef.where(k < q, S[q, k], -ef.inf), over=k)
+    return ef.sum(p * V[k, d], over=k)[q, d]
+
+
+@ef.kernel
+def maximum_of_nothing_below_itself(X):
+    T = ef.where(k < q.of(4), X[k], -ef.inf)
+    return ef.max(T - ef.max(T, over=k), over=k)[q]
+
+
+@ef.kernel
+def distances_to_a_largest_absolute_value(X):
+    m = ef.max(abs(X[k]), over=k)
+    return ef.sum(abs(X[k] - m), over=k)[()]
+
+
+def random(*shape):
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+@pytest.mark.parametrize(("kernel", "args"), [
+    (a_state_reads_the_old_memory_of_another, (np.ones(2),)),
+    (the_same_before_each_step, (np.ones(2) / 4,)),
+    (last_states_with_and_without_axes, (np.ones(2),)),
+    (a_rank_bound_again_has_another_mask, (random(6, 6),)),
+    (forward_algorithm, (abs(random(5, 5)), abs(random(5, 7)), np.array([0, 1, 2, 6]))),
+    (comparisons_with_any_number, (random(9, 20), np.array([
+        LARGEST, LARGEST - 5, SMALLEST, SMALLEST + 5, -1, 0, 7, 19, 20]))),
+    (softmax_of_nothing_divided_inside, (random(4, 9), random(9, 2))),
+    (maximum_of_nothing_below_itself, (random(30),)),
+    (distances_to_a_largest_absolute_value, (random(30),)),
+], ids=lambda value: getattr(value, "__name__", ""))
+def test_agrees(kernel, args):
+    assert_agrees_at_every_height(kernel, args)
