@@ -4,16 +4,17 @@ Several sweeps through what lies in the cache of a core cost little more than on
 state is used where it saves
 - special functions: the program as written needs more of them for an element, with those that late values need again;
 - memory: its elements are reductions themselves, and would be kept for the whole rank;
-- traffic: a row of elements does not fit into the cache of a core.
+- traffic: a row of elements, without a mask on the rank, does not fit into the cache of a core.
 """
 
 from collections.abc import Callable
 
 from einfall.base.node import Node, children, postorder
+from einfall.cascade.domain import is_domain
 from einfall.cascade.explicit import COSTLY
 from einfall.cascade.nodes import Access, Cascade, Index, Input, Rank, Reduce, Scan
 from einfall.derive.derive import Derivation, Derived
-from einfall.scalar.nodes import Expr, Map
+from einfall.scalar.nodes import Expr, Map, Select
 
 __all__ = ["CORE_BYTES", "worthwhile"]
 
@@ -37,6 +38,8 @@ def _is_worthwhile(state: Derived, cascade: Cascade, size: Callable[[Expr], int]
                 if rank in getattr(node, "free", ())]
     if derived < written or (not late and any(isinstance(node, Reduce | Scan) for node in elements)):
         return True
+    if any(isinstance(node, Select) and is_domain(node.condition) and rank in node.condition.free for node in elements):
+        return False  # a mask may leave a few elements of a row, and portions beyond it are visited for nothing
     length = 1
     for extent in state.fused.extents:
         length *= size(extent)
