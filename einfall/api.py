@@ -50,5 +50,5 @@ NAMES = {
 }
 
 for _name, _value in NAMES.items():  # Python's own messages about wrong arguments are to use the names that users know
-    if isinstance(_value, FunctionType):
+    if isinstance(_value, FunctionType) and _name not in MAPS:
         _value.__name__ = _value.__qualname__ = _name
