@@ -5,7 +5,7 @@ import pytest
 
 import einfall as ef
 from einfall.front.kernel import measured
-from tests.differential.heights import assert_agrees_at_every_height
+from tests.differential.heights import HEIGHTS, assert_agrees_at_every_height
 from tests.tolerance import assert_agrees
 
 b, h, i, j, k, q, d, e, n = ef.ranks("b h i j k q d e n")
@@ -126,7 +126,8 @@ def test_one_compilation_serves_every_size():
 def test_every_size_agrees_at_every_height(size):
     """The same sizes; the interpreters of nest and tile go through each product element by element."""
     A, B = normal(size, size + 1), normal(size + 1, 20)
-    assert_agrees_at_every_height(product, (A, B))
+    heights = [height for height in HEIGHTS if height not in ("tile", "call")]  # which are the nest's, and the machine's
+    assert_agrees_at_every_height(product, (A, B), heights=heights if size > 40 else tuple(HEIGHTS))
 
 
 def test_torch_in_and_out():

@@ -86,14 +86,14 @@ def test_compilations_are_forgotten():
 
         assert f(np.ones(30, np.float32)) == number
 
-    for number in range(60):
+    for number in range(40):
         compile_one(number)
     gc.collect()
     before = resident_bytes()
-    for number in range(60, 260):
+    for number in range(40, 160):
         compile_one(number)
     gc.collect()
-    assert resident_bytes() - before < 200 * 20e3  # 20 MB for a thousand
+    assert resident_bytes() - before < 120 * 20e3  # 20 MB for a thousand
 
 
 def test_arguments_are_not_changed_and_results_do_not_alias():
