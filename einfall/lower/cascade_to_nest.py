@@ -339,9 +339,9 @@ class _Lowering:
         return None
 
     def keep(self, node: Node, buffers: tuple[Place, ...], ranks: tuple[cas.Rank, ...],
-             local: frozenset[cas.Rank] = frozenset()) -> Kept:
-        """Remembers, at the innermost level, where the values of a node are."""
-        outer = tuple((variable, self.env[variable]) for variable in node.free if variable not in ranks)
+             local: frozenset[cas.Rank] = frozenset(), also: frozenset = frozenset()) -> Kept:
+        """Remembers, at the innermost level, where the values of a node are; `also` are variables that limit them."""
+        outer = tuple((variable, self.env[variable]) for variable in node.free | also if variable not in ranks)
         kept = Kept(buffers, ranks, tuple(self.extents[rank] for rank in ranks), outer, local)
         self.known[-1].setdefault(node, []).append(kept)
         return kept
@@ -355,7 +355,8 @@ class _Lowering:
         kept = self.found(node)
         if kept is None:
             wanted = self.limits_of_users(node)
-            depth = self.depth(node, frozenset().union(*(limits.free() for limits in wanted.values())) - node.free)
+            deciding = frozenset().union(*(limits.free() for limits in wanted.values()))
+            depth = self.depth(node, deciding - node.free)
             ranks = self.inner_ranks(node, depth)
             state = self.state()
             self.levels, self.known = self.levels[:depth], self.known[:depth]
@@ -370,7 +371,7 @@ class _Lowering:
             buffers = tuple(self.workspace(dtype, tuple(sizes.get(rank, self.extents[rank]) for rank in ranks))
                             for dtype in dtypes)
             self.fill(buffers, (), ranks, extents, compute, limits, frozenset(sizes))
-            kept = self.keep(node, buffers, ranks, frozenset(sizes))
+            kept = self.keep(node, buffers, ranks, frozenset(sizes), deciding)
             self.restore(state)
         places = tuple(self.local[rank] if rank in kept.local else self.env[rank] for rank in kept.ranks)
         values = tuple(mem.Load(buffer, places, None) for buffer in kept.buffers)
