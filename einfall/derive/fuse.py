@@ -158,7 +158,7 @@ class Group:
 
     def add_sum(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
         """A sum in a basis that moves with its references."""
-        derived = self.derived_sum(node)
+        derived = self.derived_sum(node, axes)
         for move in derived.moves:
             self.check_zero(derived, move)
             if self.is_unsteady(move.reference):
@@ -223,10 +223,15 @@ class Group:
         self.unguarded[made] = total
         return made
 
-    def derived_sum(self, node: Reduce) -> SumForm:
+    def derived_sum(self, node: Reduce, axes: dict[Rank, Expr]) -> SumForm:
         """The sum in a basis. Raises: Refused, with what trying says where the normal form does not get further."""
+        # a component with axes that this sum lacks is another one for each of their coordinates
+        usable = [place for place, component in enumerate(self.pooled)
+                  if set(self.components[component].axes) <= set(axes)]
         try:
-            return derive_sum(self.reader, self.reader.body(node.bodies[0]), self.pool, node.dtype)
+            made = derive_sum(self.reader, self.reader.body(node.bodies[0]), [self.pool[place] for place in usable],
+                              node.dtype)
+            return made._replace(shared=tuple(None if place is None else usable[place] for place in made.shared))
         except (NotSeparable, NoForm) as problem:
             if (probed_rank(self.reader, node.bodies[0]) or 0) > HIGHEST:
                 raise Refused(f"more than {HIGHEST} products on probes: {problem}") from None

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -305,7 +306,7 @@ def _trial(seed: int) -> tuple[Counter, str]:
 def main(first: int, end: int) -> int:
     """Tries the programs of the seeds; the number that disagree."""
     begin, found = time.monotonic(), Counter()
-    with ProcessPoolExecutor(2, max_tasks_per_child=500) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         for counts, problem in pool.map(_trial, range(first, end), chunksize=20):
             found += counts
             if problem:

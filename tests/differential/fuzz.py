@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from rich.progress import Progress
 
@@ -29,7 +30,7 @@ def trial(seed: int) -> tuple[Counter, str]:
 def main(first: int, end: int) -> int:
     """Tries the programs of the seeds; the number that disagree."""
     begin, found, failures = time.monotonic(), Counter(), 0
-    with ProcessPoolExecutor(os.cpu_count(), max_tasks_per_child=100) as pool, Progress(transient=True) as progress:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool, Progress(transient=True) as progress:
         for reach, failure in progress.track(pool.map(trial, range(first, end), chunksize=4), total=end - first):
             found += reach
             if failure:

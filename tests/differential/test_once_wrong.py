@@ -72,6 +72,12 @@ def distances_to_a_largest_absolute_value(X):
     return ef.sum(abs(X[k] - m), over=k)[()]
 
 
+@ef.kernel
+def sums_over_other_axes_share_no_component(X, T, U):
+    away = X[k] - ef.mean(X[k], over=k)
+    return ef.sum(T[q] * away * away, over=k)[q], ef.sum(U[d] * away * away, over=k)[d]
+
+
 def random(*shape):
     return np.random.default_rng(0).standard_normal(shape)
 
@@ -87,6 +93,7 @@ def random(*shape):
     (softmax_of_nothing_divided_inside, (random(4, 9), random(9, 2))),
     (maximum_of_nothing_below_itself, (random(30),)),
     (distances_to_a_largest_absolute_value, (random(30),)),
+    (sums_over_other_axes_share_no_component, (random(30), random(4), random(5))),
 ], ids=lambda value: getattr(value, "__name__", ""))
 def test_agrees(kernel, args):
     assert_agrees_at_every_height(kernel, args)
