@@ -57,8 +57,7 @@ class Group:
         self.values: dict[Reduce, Callable[[Label], Expr]] = {}  # of a summary, from the components at a moment
         self.places: dict[Reduce, int] = {}  # the summaries that are a component as they are
         self.starts: dict[Reduce, frozenset[int]] = {}  # the base components that a summary depends on
-        self.pool: list[tuple[Form, tuple[Move, ...]]] = []
-        self.pooled: list[int] = []  # the components of the pool
+        self.pool: list[tuple[Form, int]] = []  # basis functions, as they are summed, and their components
         self.proofs: list[Proof] = []
         self.unguarded: dict[Expr, Expr] = {}  # what an expression is but for its guards, for readers
         self.guards: dict[int, Guard] = {}
@@ -77,7 +76,7 @@ class Group:
         axes = {rank: axes[rank] for rank in sorted(axes, key=lambda rank: rank.name)}
         references = self.reader.summaries_in(node.bodies[0])
         if not references:
-            self.add_base(node, node.monoid, node.bodies[0], axes)
+            self.add_base(node, axes)
         elif selected(self.reader, node) is not None:
             self.add_selected(node, axes)
         elif node.monoid.name in ("max", "min"):
@@ -103,18 +102,18 @@ class Group:
         component = self.components[place]
         return component_value(label, place, component.monoid, component.axes)
 
-    def add_base(self, node: Reduce, monoid, element: Expr, axes: dict[Rank, Expr]) -> int:
+    def add_base(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
+        """A reduction that depends on no other is a component as it is."""
+        monoid, element = node.monoid, node.bodies[0]
         place = self.component(self.name_of(node), monoid, axes, element)
         self.values[node] = lambda label: self.at(label, place)
         self.places[node] = place
         self.numbers.add(node)
         self.starts[node] = frozenset((place,))
-        if monoid.name in ("max", "min") and element is node.bodies[0]:
+        if monoid.name in ("max", "min"):
             self.reader.facts.append(Fact(element, node, monoid.name == "max"))
         if monoid.name == "sum" and node.dtype.is_float:
-            self.pool.append((self.reader.form(element), ()))
-            self.pooled.append(place)
-        return place
+            self.pool.append((self.reader.form(element), place))
 
     def add_monotone(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
         """max f(x; r) = f(max x; r) for a function that rises in x."""
@@ -166,7 +165,7 @@ class Group:
         if any(self.needs_count(move.reference) for move in derived.moves):
             self.counted()  # before any component reads it
         places = self.basis_places(node, derived, axes)
-        self.move(node, derived, places, axes)
+        self.move(node, derived, places)
         some = self.present(node, axes) if any(weight.atoms() for weight in derived.weights) else None
 
         def value(label: Label) -> Expr:
@@ -226,12 +225,9 @@ class Group:
     def derived_sum(self, node: Reduce, axes: dict[Rank, Expr]) -> SumForm:
         """The sum in a basis. Raises: Refused, with what trying says where the normal form does not get further."""
         # a component with axes that this sum lacks is another one for each of their coordinates
-        usable = [place for place, component in enumerate(self.pooled)
-                  if set(self.components[component].axes) <= set(axes)]
+        usable = [(form, place) for form, place in self.pool if set(self.components[place].axes) <= set(axes)]
         try:
-            made = derive_sum(self.reader, self.reader.body(node.bodies[0]), [self.pool[place] for place in usable],
-                              node.dtype)
-            return made._replace(shared=tuple(None if place is None else usable[place] for place in made.shared))
+            return derive_sum(self.reader, self.reader.body(node.bodies[0]), usable, node.dtype)
         except (NotSeparable, NoForm) as problem:
             if (probed_rank(self.reader, node.bodies[0]) or 0) > HIGHEST:
                 raise Refused(f"more than {HIGHEST} products on probes: {problem}") from None
@@ -248,7 +244,7 @@ class Group:
         for number_of, (form, shared) in enumerate(zip(derived.basis, derived.shared)):
             plain = derived.selector is None
             if plain and shared is not None:
-                places.append(self.pooled[shared])
+                places.append(shared)
             elif plain and form == number(1):
                 places.append(self.counted())
             else:
@@ -325,7 +321,7 @@ class Group:
             void = _either(void, Map(OPS["equal"], (reference, const(0, reference.dtype))))
         return void
 
-    def move(self, node: Reduce, derived: SumForm, places: list[int], axes: dict[Rank, Expr]) -> None:
+    def move(self, node: Reduce, derived: SumForm, places: list[int]) -> None:
         """Writes into new components what becomes of them when the references move."""
         if not derived.moves and derived.selector is None:
             return
@@ -357,8 +353,7 @@ class Group:
             self.components[place] = Component(component.name, component.monoid, component.axes, component.extents,
                                                component.element, moved)
             if derived.selector is None:
-                self.pool.append((self.as_summed(form, derived), derived.moves))
-                self.pooled.append(place)
+                self.pool.append((self.as_summed(form, derived), place))
 
     def as_summed(self, form: Form, derived: SumForm) -> Form:
         """A basis function with its references in it again."""

@@ -56,7 +56,7 @@ class SumForm(NamedTuple):
     """A sum in terms of a basis: phi in elements with references taken off, C in the steps, p in the references."""
 
     basis: tuple[Form, ...]
-    shared: tuple[int | None, ...]  # places in the pool
+    shared: tuple[int | None, ...]  # the components that are such a sum already
     matrix: tuple[tuple[Form, ...], ...]
     weights: tuple[Form, ...]
     moves: tuple[Move, ...]
@@ -66,8 +66,8 @@ class SumForm(NamedTuple):
     rank: int
 
 
-def derive_sum(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ...]]], dtype) -> SumForm:
-    """The basis, matrix and weights of a sum. `pool`: basis functions that are summed already, as they were summed.
+def derive_sum(reader: Reader, body: Form, pool: list[tuple[Form, int]], dtype) -> SumForm:
+    """The basis, matrix and weights of a sum. `pool`: basis functions that are summed already, and their components.
 
     Raises: Refused, NotSeparable, NoForm.
     """
@@ -84,7 +84,7 @@ def derive_sum(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ..
     return found._replace(weights=weights, hoisted=tuple(hoisted))
 
 
-def _derived(reader: Reader, body: Form, pool: list[tuple[Form, tuple[Move, ...]]], dtype, selector: Expr | None
+def _derived(reader: Reader, body: Form, pool: list[tuple[Form, int]], dtype, selector: Expr | None
              ) -> SumForm:
     """A sum without factors that all its terms have. Raises: Refused, NotSeparable, NoForm."""
     parts = split(reader, body)
@@ -407,7 +407,7 @@ def _move(number_of: int, reference: Expr, pairs: list[Symmetry], dtype) -> Move
 
 
 def _moving(reader: Reader, body: Form, kept: list[Form], moves: tuple[Move, ...], hoisted: tuple[Expr, ...],
-            selector: Expr | None, pool: list) -> SumForm:
+            selector: Expr | None, pool: list[tuple[Form, int]]) -> SumForm:
     """The matrix of a basis in the steps of its references, and the weights of the body in it."""
     at_origin: dict[Expr, Form] = {}
     stepped: dict[Expr, Form] = {}
@@ -433,7 +433,7 @@ def _moving(reader: Reader, body: Form, kept: list[Form], moves: tuple[Move, ...
     weights = tuple(solve(_element_keys(reader, target)))
     back = {move.before: Form.atom(move.reference) for move in moves if move.kind == "free"}
     weights = tuple(weight.substituted(back, is_positive) for weight in weights)
-    shared = tuple(next((place for place, (form, _) in enumerate(pool) if form == one), None) for one in kept)
+    shared = tuple(next((place for form, place in pool if form == one), None) for one in kept)
     return SumForm(tuple(basis), shared, matrix, weights, moves, hoisted, selector, _kind_of(reader, matrix, moves),
                    len(basis))
 
