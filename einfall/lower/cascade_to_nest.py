@@ -163,13 +163,13 @@ class _Lowering:
         variable = mem.Variable(self.fresh(rank.name))
         place: Expr = variable
         if lows:
-            begin, *more = sorted(lows, key=_is_never_negative, reverse=True)
-            if not _is_never_negative(begin):
+            begin, *more = sorted(lows, key=mem.is_never_negative, reverse=True)
+            if not mem.is_never_negative(begin):
                 more = [Const(0, I64), *more]
             for low in more:
                 begin = Map(OPS["maximum"], (begin, low))
             count, place = Map(OPS["subtract"], (count, begin)), Map(OPS["add"], (begin, variable))
-        if limits.bounds:
+        if not mem.is_never_negative(count):
             count = Map(OPS["maximum"], (count, Const(0, I64)))
         self.env = {**self.env, rank: place}
         held = frozenset(map(self.here, limits.conditions))
@@ -550,19 +550,6 @@ def _binders(cascade: cas.Cascade) -> dict[tuple[Node, Node], frozenset]:
                 here = frozenset((bound[variable],)) if variable in bound else own.get(variable, frozenset())
                 below[variable] = below.get(variable, frozenset()) | here
     return {(node, variable): binders for node, found in around.items() for variable, binders in found.items()}
-
-
-def _is_never_negative(expr: Expr) -> bool:
-    """Whether an integer is plainly 0 or more: built of indices and sizes by operators that keep that."""
-    match expr:
-        case Const(value):
-            return value >= 0
-        case mem.Variable() | mem.Size():
-            return True
-        case Map(op, args):
-            return op.name in ("add", "multiply", "minimum", "maximum", "floor_divide") and all(
-                map(_is_never_negative, args))
-    return False
 
 
 def restricted(node: cas.Reduce) -> tuple[dict[cas.Rank, Limits], tuple[Expr, ...]]:

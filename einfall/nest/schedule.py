@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from einfall.base.node import Node, postorder, rewrite
+from einfall.base.node import Node, field_values, postorder, rewrite
 from einfall.base.refusal import Refusal
 from einfall.nest.nodes import Nest
 from einfall.scalar.dtypes import I64
-from einfall.scalar.memory import Loop, Size, Statement, Store, Value, Variable, Workspace
+from einfall.scalar.memory import Buffer, Carried, Loop, Size, Statement, Store, Value, Variable, Workspace
 from einfall.scalar.monoids import product
 from einfall.scalar.nodes import Const, Expr, Map
 from einfall.scalar.ops import OPS
 
-__all__ = ["legal_split_outside", "legal_unroll_and_jam", "legal_vectorise", "loops", "specialise", "split_outside",
-           "unroll_and_jam", "vectorise"]
+__all__ = ["fresh", "legal_split_outside", "legal_unroll_and_jam", "legal_vectorise", "loops",
+           "of_varying_length", "specialise", "split_outside", "unroll_and_jam", "vectorise"]
 
 
 def specialise(nest: Nest, small: frozenset[tuple[str, int, int]]) -> Nest:
@@ -34,7 +34,7 @@ def legal_vectorise(loop: Loop) -> Refusal | None:
     inner = list(postorder(*loop.body))
     if any(isinstance(node, Loop) and node.kind == "vector" for node in inner):
         return Refusal(f"loop {loop.variable.name} holds a vector loop")
-    if _lengths_depend_on(loop):
+    if of_varying_length(loop):
         return _of_other_lengths(loop)
     if loop.kind == "sequential":
         if loop.monoid is None:
@@ -94,7 +94,7 @@ def legal_split_outside(loop: Loop) -> Refusal | None:
     inner = loop.body[0] if len(loop.body) == 1 else None
     if not isinstance(inner, Loop) or inner.kind == "sequential" or inner.carried:
         return Refusal(f"loop {loop.variable.name} does not hold one loop of independent iterations")
-    return _of_other_lengths(loop) if _lengths_depend_on(loop) else None
+    return _of_other_lengths(loop) if of_varying_length(loop) else None
 
 
 def split_outside(nest: Nest, name: str, by: int) -> Nest:
@@ -118,15 +118,15 @@ def split_outside(nest: Nest, name: str, by: int) -> Nest:
     taken = {node.name for node in postorder(nest) if hasattr(node, "name")}
     panels = Map(OPS["floor_divide"], (inner.extent, step))
     begin = Map(OPS["multiply"], (panels, step))
-    panel = Variable(_fresh(f"{inner.variable.name}_panel", taken))
+    panel = Variable(fresh(f"{inner.variable.name}_panel", taken))
     place = Map(OPS["add"], (Map(OPS["multiply"], (panel, step)), inner.variable))
     memo: dict[Node, Node] = {}
     body = tuple(rewrite(item, lambda node: place if node is inner.variable else None, memo) for item in inner.body)
     whole = Loop(panel, panels, "parallel", None, (), (
         Loop(outer.variable, outer.extent, outer.kind, None, (), (
             Loop(inner.variable, step, inner.kind, None, (), body),)),))
-    row = Variable(_fresh(f"{name}_rest", taken))
-    left = Variable(_fresh(f"{inner.variable.name}_rest", taken))
+    row = Variable(fresh(f"{name}_rest", taken))
+    left = Variable(fresh(f"{inner.variable.name}_rest", taken))
     tail = _copied(inner, Map(OPS["add"], (begin, left)), "_rest", taken, is_apart=True)
     memo = {}
     tail = tuple(rewrite(item, lambda node: row if node is outer.variable else None, memo) for item in tail)
@@ -139,25 +139,29 @@ def legal_unroll_and_jam(loop: Loop) -> Refusal | None:
     """Whether several iterations of a loop may run through its inner loops together."""
     if loop.kind != "parallel":
         return Refusal(f"the iterations of loop {loop.variable.name} are not independent")
-    for node in postorder(*loop.body):
-        if isinstance(node, Workspace):
-            return Refusal(f"loop {loop.variable.name} has a workspace, {node.buffer.name}, of its own")
-    return _of_other_lengths(loop) if _lengths_depend_on(loop) else None
+    for inner in of_varying_length(loop):
+        if any(other in postorder(*inner.body) for other in of_varying_length(loop)):
+            return Refusal(f"loops inside have other lengths in each iteration of loop {loop.variable.name}, one in "
+                           "another")
+    return None
 
 
-def _lengths_depend_on(loop: Loop) -> bool:
-    """Whether a loop inside is of another length in each iteration, by the index or by a value computed inside."""
+def of_varying_length(loop: Loop) -> list[Loop]:
+    """The loops inside that are of another length in each iteration, by the index or by a value computed inside."""
     inner = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
     own = {loop.variable, *(item.value for one in inner for item in one.carried)}
-    return any(not own.isdisjoint(one.extent.free) for one in inner)
+    return [one for one in inner if not own.isdisjoint(one.extent.free)]
 
 
 def _of_other_lengths(loop: Loop) -> Refusal:
     return Refusal(f"a loop inside has another length in each iteration of loop {loop.variable.name}")
 
 
-def unroll_and_jam(nest: Nest, name: str, by: int) -> Nest:
+def unroll_and_jam(nest: Nest, name: str, by: int, apart: frozenset[str] = frozenset()) -> Nest:
     """The nest in which `by` iterations of a loop go through its inner loops together, and the rest one by one.
+
+    Each iteration has workspaces of its own; inner loops named in `apart` run one after the other. Loops of different
+    lengths go together as far as the shortest.
 
     for i in parallel(n):                    for i in parallel(n // 2):
         for k in sequential(m, a=0.0):           for k in sequential(m, a_0=0.0, a_1=0.0):
@@ -179,14 +183,14 @@ def unroll_and_jam(nest: Nest, name: str, by: int) -> Nest:
     places = [first, *(Map(OPS["add"], (first, Const(place, I64))) for place in range(1, by))]
     taken = {node.name for node in postorder(nest) if hasattr(node, "name")}
     copies = [_copied(chosen, place, f"_{number}", taken, is_apart=False) for number, place in enumerate(places)]
-    left = Variable(_fresh(f"{name}_rest", taken))
+    left = Variable(fresh(f"{name}_rest", taken))
     tail = _copied(chosen, Map(OPS["add"], (begin, left)), "_rest", taken, is_apart=True)
     return replaced(nest, chosen, lambda loop: (
-        Loop(loop.variable, groups, "parallel", None, (), _jammed(copies)),
+        Loop(loop.variable, groups, "parallel", None, (), _jammed(copies, apart, taken)),
         Loop(left, rest, "parallel", None, (), tail)))
 
 
-def _fresh(name: str, taken: set[str]) -> str:
+def fresh(name: str, taken: set[str]) -> str:
     """A name that is not taken yet; now it is."""
     while name in taken:
         name += "_"
@@ -195,33 +199,70 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 
 def _copied(loop: Loop, index: Expr, suffix: str, taken: set[str], *, is_apart: bool) -> tuple[Statement, ...]:
-    """The body at an index, with carried values of its own; `is_apart` gives its loops names of their own too."""
+    """The body at an index, with carried values and workspaces of its own; `is_apart`: with loops of its own too."""
+    names = _renamed(loop.body, suffix, taken, Value, Buffer, *((Variable,) if is_apart else ()))
+    memo: dict[Node, Node] = {loop.variable: index, **names}
+    return tuple(rewrite(statement, lambda node: None, memo) for statement in loop.body)
+
+
+def _renamed(body: tuple[Statement, ...], suffix: str, taken: set[str], *kinds: type) -> dict[Node, Node]:
+    """Other names for what statements bring into being: loop indices, carried values, workspaces."""
     names: dict[Node, Node] = {}
-    inner = {node.variable for node in postorder(*loop.body) if isinstance(node, Loop)}
-    own = {item.value for node in postorder(*loop.body) if isinstance(node, Loop) for item in node.carried}
-
-    def rule(node):
-        if node is loop.variable:
-            return index
-        if node not in names and (node in own or (is_apart and node in inner)):
-            name = _fresh(node.name + suffix, taken)
-            names[node] = Value(name, node.type) if node in own else Variable(name)
-        return names.get(node)
-
-    memo: dict[Node, Node] = {}
-    return tuple(rewrite(statement, rule, memo) for statement in loop.body)
+    for node in postorder(*body):
+        made = [node.variable, *(item.value for item in node.carried)] if isinstance(node, Loop) else [
+            node.buffer] if isinstance(node, Workspace) else []
+        for old in made:
+            if isinstance(old, kinds):
+                _, *others = field_values(old)
+                names[old] = type(old)(fresh(old.name + suffix, taken), *others)
+    return names
 
 
-def _jammed(copies: list[tuple[Statement, ...]]) -> tuple[Statement, ...]:
-    """The statements of the copies side by side: loops run once for all, stores follow each other."""
+def _jammed(copies: list[tuple[Statement, ...]], apart: frozenset[str], taken: set[str]) -> tuple[Statement, ...]:
+    """The statements of the copies side by side: loops run once for all, or apart; others follow each other."""
     made: list[Statement] = []
     for alike in zip(*copies):
         first = alike[0]
         if not isinstance(first, Loop):
             made += alike
-            continue
-        monoid = None if first.monoid is None else product(tuple(item.monoid for item in alike))
-        carried = tuple(item for loop in alike for item in loop.carried)
-        body = _jammed([item.body for item in alike])
-        made.append(Loop(first.variable, first.extent, first.kind, monoid, carried, body))
+        elif first.variable.name in apart:
+            made.append(first)
+            for place, loop in enumerate(alike[1:], 1):
+                made.append(_with(loop, _renamed((loop,), f"_{place}", taken, Variable)))
+        elif all(loop.extent is first.extent for loop in alike):
+            made.append(_at_once(list(alike), first.extent, apart, taken))
+        else:
+            shortest = alike[0].extent
+            for loop in alike[1:]:
+                shortest = Map(OPS["minimum"], (shortest, loop.extent))
+            before = [_with(loop, _renamed((loop,), "_first", taken, Value)) for loop in alike]
+            made.append(_at_once(before, shortest, apart, taken))
+            made += [_continued(loop, begun, shortest, f"_{place}_last", taken)
+                     for place, (loop, begun) in enumerate(zip(alike, before))]
     return tuple(made)
+
+
+def _at_once(loops_: list[Loop], extent: Expr, apart: frozenset[str], taken: set[str]) -> Loop:
+    """One loop for several over the same index."""
+    first = loops_[0]
+    monoid = None if first.monoid is None else product(tuple(item.monoid for item in loops_))
+    carried = tuple(item for loop in loops_ for item in loop.carried)
+    return Loop(first.variable, extent, first.kind, monoid, carried,
+                _jammed([item.body for item in loops_], apart, taken))
+
+
+def _continued(loop: Loop, begun: Loop, begin: Expr, suffix: str, taken: set[str]) -> Loop:
+    """The rest of a loop, from the values that it has where it begins."""
+    inner = _with(loop, _renamed(loop.body, suffix, taken, Value, Buffer, Variable))
+    variable = Variable(fresh(loop.variable.name + suffix, taken))
+    place: dict[Node, Node] = {inner.variable: Map(OPS["add"], (begin, variable))}
+    carried = tuple(Carried(item.value, before.value, _with(item.update, place))
+                    for item, before in zip(inner.carried, begun.carried))
+    rest = Map(OPS["subtract"], (inner.extent, begin))
+    return Loop(variable, rest, inner.kind, inner.monoid, carried,
+                tuple(_with(statement, place) for statement in inner.body))
+
+
+def _with(node: Node, names: dict[Node, Node]) -> Node:
+    """The node with other nodes in place of these."""
+    return rewrite(node, lambda node: None, dict(names))

@@ -7,10 +7,10 @@ mean the last values. Names of loop indices, carried values and buffers are uniq
 from einfall.base.node import Node, postorder
 from einfall.scalar.dtypes import I64, DType
 from einfall.scalar.monoids import Monoid
-from einfall.scalar.nodes import Const, Expr, Leaf
+from einfall.scalar.nodes import Const, Expr, Leaf, Map
 
 __all__ = ["Buffer", "Carried", "Load", "Loop", "Number", "Size", "Statement", "Store", "Value", "Variable",
-           "Workspace", "depends_on_sizes_only", "input_buffer"]
+           "Workspace", "depends_on_sizes_only", "input_buffer", "is_never_negative"]
 
 KINDS = ("parallel", "sequential", "vector")
 
@@ -155,3 +155,16 @@ def input_buffer(name: str, dtype: DType, ndim: int) -> Buffer:
 def depends_on_sizes_only(extent: Expr) -> bool:
     """Whether an extent is known before anything runs: no index, no value and no memory is in it."""
     return not any(isinstance(node, Leaf | Load) and not isinstance(node, Size) for node in postorder(extent))
+
+
+def is_never_negative(expr: Expr) -> bool:
+    """Whether an integer is plainly 0 or more: built of indices and sizes by operators that keep that."""
+    match expr:
+        case Const(value):
+            return value >= 0
+        case Variable() | Size():
+            return True
+        case Map(op, args):
+            return op.name in ("add", "multiply", "minimum", "maximum", "floor_divide") and all(
+                map(is_never_negative, args))
+    return False

@@ -104,8 +104,101 @@ def test_unroll_and_jam_keeps_the_values(rows):
 
 def test_unroll_and_jam_refuses_with_a_reason():
     assert legal_unroll_and_jam(loops(ROWS)["t"]).reason == "the iterations of loop t are not independent"
-    with pytest.raises(ValueError, match="loop i has a workspace, w, of its own"):
-        unroll_and_jam(ROWS, "i", 2)
+    within = parse("""\
+def within(x: f32[2]):
+    out = output(f32, x.shape[0])
+    for i in parallel(x.shape[0]):
+        for j in sequential(i, a=f32(0.0)):
+            for k in sequential(i, b=a):
+                fold(sum, b=x[j, k])
+            carry(a=b)
+        out[i] = a
+""")
+    with pytest.raises(ValueError, match="loops inside have other lengths in each iteration of loop i, one in another"):
+        unroll_and_jam(within, "i", 2)
+
+
+TRIANGLE = """\
+def triangle(x: f32[2], y: f32[1]):
+    out = output(f32, x.shape[0])
+    for i in parallel(x.shape[0]):
+        w = workspace(f32, x.shape[1])
+        for j in parallel(i + 1):
+            for k in sequential(y.shape[0], a=f32(0.0)):
+                fold(sum, a=x[i, j] * y[k])
+            w[j] = a
+        for l in sequential(i + 1, b=f32(0.0)):
+            fold(sum, b=w[l])
+        out[i] = b
+"""
+
+
+def test_unroll_and_jam_goes_as_far_as_the_shortest_together():
+    nest = unroll_and_jam(parse(TRIANGLE), "i", 2, frozenset("j"))
+    assert """\
+        v1 = i * 2 + 1
+        for l in sequential(minimum(v1, v1 + 1), b_0_first=f32(0.0), b_1_first=f32(0.0)):
+            fold(sum_x2, b_0_first=w_0[l], b_1_first=w_1[l])
+        for l_0_last in sequential(v1 - minimum(v1, v1 + 1), b_0=b_0_first):
+            fold(sum, b_0=w_0[minimum(v1, v1 + 1) + l_0_last])
+        v2 = v1 + 1
+        for l_1_last in sequential(v2 - minimum(v1, v2), b_1=b_1_first):
+            fold(sum, b_1=w_1[minimum(v1, v2) + l_1_last])
+        out[i * 2] = b_0
+""" in text(nest)
+    for other in (nest, unroll_and_jam(parse(TRIANGLE), "i", 3)):
+        assert parse(text(other)) is other
+        for rows in (0, 1, 6, 7):
+            x, y = np.random.default_rng(rows).standard_normal((rows, rows)), np.arange(5.0)
+            (before,), (after,) = (run(item, {"x": x, "y": y}, {}) for item in (parse(TRIANGLE), other))
+            assert np.array_equal(before, after)
+
+
+KEPT = """\
+def kept(x: f32[2], y: f32[2]):
+    out = output(f32, x.shape[0])
+    for i in parallel(x.shape[0]):
+        w = workspace(f32, y.shape[0])
+        for j in parallel(y.shape[0]):
+            for k in sequential(x.shape[1], a=f32(0.0)):
+                fold(sum, a=x[i, k] * y[j, k])
+            w[j] = a
+        for l in sequential(y.shape[0], b=f32(0.0)):
+            fold(sum, b=w[l])
+        out[i] = b
+"""
+
+
+def test_unroll_and_jam_gives_each_row_its_own_workspace_and_leaves_loops_apart():
+    nest = unroll_and_jam(parse(KEPT), "i", 2, frozenset("l"))
+    assert text(nest).startswith("""\
+def kept(x: f32[2], y: f32[2]):
+    out = output(f32, x.shape[0])
+    for i in parallel(x.shape[0] // 2):
+        w_0 = workspace(f32, y.shape[0])
+        w_1 = workspace(f32, y.shape[0])
+        for j in parallel(y.shape[0]):
+            for k in sequential(x.shape[1], a_0=f32(0.0), a_1=f32(0.0)):
+                v1 = i * 2
+                v2 = y[j, k]
+                fold(sum_x2, a_0=x[v1, k] * v2, a_1=x[v1 + 1, k] * v2)
+            w_0[j] = a_0
+            w_1[j] = a_1
+        for l in sequential(y.shape[0], b_0=f32(0.0)):
+            fold(sum, b_0=w_0[l])
+        for l_1 in sequential(y.shape[0], b_1=f32(0.0)):
+            fold(sum, b_1=w_1[l_1])
+        out[i * 2] = b_0
+        out[i * 2 + 1] = b_1
+    for i_rest in parallel(x.shape[0] - x.shape[0] // 2 * 2):
+        w_rest = workspace(f32, y.shape[0])
+""")
+    assert parse(text(nest)) is nest
+    rng = np.random.default_rng(0)
+    for rows in range(5):
+        x, y = rng.standard_normal((rows, 3)), rng.standard_normal((4, 3))
+        (before,), (after,) = (run(item, {"x": x, "y": y}, {}) for item in (parse(KEPT), nest))
+        assert np.array_equal(before, after)
 
 
 OUTER = """\
