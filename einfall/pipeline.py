@@ -1,6 +1,7 @@
 """The passes in order, each with its reason."""
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from einfall.cascade.nodes import Cascade
@@ -11,7 +12,7 @@ from einfall.lower.nest_to_tile import nest_to_tile
 from einfall.nest.fuse import fuse
 from einfall.nest.nodes import Nest
 from einfall.nest.schedule import specialise
-from einfall.plan.vectors import choose_register_tiles, choose_vector_loops
+from einfall.plan.vectors import Copy, choose_copies, choose_panels, choose_register_tiles, choose_vector_loops
 from einfall.runtime.launch import Step
 from einfall.target.llvm.compile import compile_module, host_features
 from einfall.target.llvm.emit import emit
@@ -30,11 +31,11 @@ class Compiled(NamedTuple):
     derivation: Derivation
     chosen: Cascade  # with the states that are used, as scans over portions
     nest: Nest
+    copies: tuple[Copy, ...]  # inputs that can be staged
+    is_staged: bool  # whether they are
     tiles: tuple[Program, ...]
     steps: tuple[Step, ...]
     times_s: dict[str, float]
-
-
 
 
 def lanes_of(features: frozenset[str]) -> int:
@@ -44,12 +45,14 @@ def lanes_of(features: frozenset[str]) -> int:
 
 def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozenset(),
                     small: frozenset[tuple[str, int, int]] = frozenset(), wanted: frozenset[int] | None = None,
-                    derivation: Derivation | None = None, *, lanes: int | None = None,
-                    features: frozenset[str] | None = None, portion: int = PORTION) -> Compiled:
+                    derivation: Derivation | None = None, is_staged: Callable[[tuple[Copy, ...]], bool] = bool, *,
+                    lanes: int | None = None, features: frozenset[str] | None = None, portion: int = PORTION
+                    ) -> Compiled:
     """The machine code of a cascade, for inputs whose elements lie side by side along the axes in `units`.
 
     small: (input, axis, extent) of extents that become constants; wanted: the derived states that are used (all);
     derivation: with all states, where it is known already;
+    is_staged: whether these inputs are copied in the order in which they are read (they are);
     portion: how many elements a state takes at a time.
 
     derive           brings dependent reductions into one sweep; later nothing knows which reductions belong together
@@ -58,6 +61,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     specialise       writes small extents as numbers, so that the next steps know which loops are short
     fuse             lets reductions over the same indices share their loads; lanes are easier to choose afterwards
     vectors          decides which loops run in lanes; it asks for memory that lies side by side, so it needs the nest
+    copies           stages what many iterations read, so that it lies in the order in which lanes read it
     tiles            lets rows share the lanes that they read; which those are, vectors decided
     nest_to_tile     splits the nest where instances are independent
     emit             spells a tile program for LLVM, the first step that knows the processor
@@ -82,12 +86,20 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     nest = timed("cascade_to_nest", cascade_to_nest, chosen)
     nest = timed("specialise", specialise, nest, small)
     nest = timed("fuse", fuse, nest, TOGETHER)
+    copies, staged = (), False
     if lanes > 1:
-        nest = timed("vectors", choose_vector_loops, nest, lambda name, axis: (name, axis) in units)
-        nest = timed("tiles", choose_register_tiles, nest)
+        def is_unit(name: str, axis: int) -> bool:
+            return (name, axis) in units
+
+        in_panels, panels = timed("vectors", lambda: choose_panels(choose_vector_loops(nest, is_unit)))
+        in_order, copies = timed("copies", choose_copies, in_panels, is_unit, panels)
+        staged = bool(copies) and is_staged(copies)
+        if copies and not staged:
+            in_order, _ = timed("vectors", lambda: choose_panels(choose_vector_loops(nest, is_unit, False)))
+        nest = timed("tiles", choose_register_tiles, in_order)
     tiles = timed("nest_to_tile", nest_to_tile, nest)
     steps = []
     for program in tiles:
         module = timed("emit", emit, program, features, lanes, units)
         steps.append(Step(program, timed("llvm", compile_module, module)))
-    return Compiled(cascade, derivation, chosen, nest, tiles, tuple(steps), times_s)
+    return Compiled(cascade, derivation, chosen, nest, copies, staged, tiles, tuple(steps), times_s)

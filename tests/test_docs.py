@@ -62,7 +62,7 @@ def test_the_loops_of_the_readme_are_those_of_the_compiler(capsys):
     (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
     exec(compile(block, "README.md", "exec"), {})
     printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    (loops,) = re.findall(r"```\n(for b in .*?)```", text, re.S)
+    (loops,) = re.findall(r"```\n(for b_staged in .*?)```", text, re.S)
     for line in loops.splitlines():
         assert line.strip() == "..." or line.strip() in printed, line
 

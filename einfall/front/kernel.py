@@ -30,6 +30,7 @@ from einfall.measure.timing import timed
 from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
 from einfall.plan.fusion import worthwhile
+from einfall.plan.vectors import Copy, are_worthwhile
 from einfall.report.explain import CallData, Explanation, explanation
 from einfall.runtime.launch import Plan, refuse_what_no_memory_holds
 from einfall.scalar.nodes import Expr
@@ -89,7 +90,7 @@ class Kernel:
         self.signature = parameters(function)
         self.programs: dict[tuple, list[Program]] = {}
         self.derivations: dict[Cascade, Derivation] = {}
-        self.machines: dict[tuple, Machine] = {}
+        self.machines: dict[tuple, dict[bool, Machine]] = {}
         self.ready: dict[tuple, Ready] = {}
         functools.update_wrapper(self, function)
 
@@ -149,9 +150,17 @@ class Kernel:
     def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
         key = cascade, arguments.units, arguments.small, self.wanted(cascade, arguments)
-        if key not in self.machines:
-            self.machines[key] = Machine(compile_cascade(*key, self.derivations[cascade]), key[-1])
-        return self.machines[key]
+
+        def is_staged(copies: tuple[Copy, ...]) -> bool:
+            return are_worthwhile(copies, lambda extent: evaluate(extent, arguments.sizes))
+
+        found = self.machines.setdefault(key, {})  # by whether inputs are staged
+        for machine in found.values():
+            if machine.whole.is_staged == (bool(machine.whole.copies) and is_staged(machine.whole.copies)):
+                return machine
+        machine = Machine(compile_cascade(*key, self.derivations[cascade], is_staged), key[-1])
+        found[machine.whole.is_staged] = machine
+        return machine
 
     def wanted(self, cascade: Cascade, arguments: Arguments) -> frozenset[int]:
         """Which of the states that can be derived are worth their corrections at these sizes."""

@@ -4,7 +4,9 @@ The measure is counted, not measured: operations and accesses of one pass over a
 level. Lanes side by side in memory, or one element for all of them, are one access; other lanes are one access each.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from einfall.base.node import postorder
 from einfall.cascade.explicit import COSTLY
@@ -14,14 +16,18 @@ from einfall.nest.schedule import (
     legal_unroll_and_jam,
     legal_vectorise,
     loops,
+    of_varying_length,
     split_outside,
     unroll_and_jam,
     vectorise,
 )
-from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable
+from einfall.nest.stage import legal_stage, most, stage
+from einfall.scalar.dtypes import I64
+from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable, Workspace
 from einfall.scalar.nodes import Const, Expr, Map
+from einfall.scalar.ops import OPS
 
-__all__ = ["choose_register_tiles", "choose_vector_loops"]
+__all__ = ["Copy", "are_worthwhile", "choose_copies", "choose_panels", "choose_register_tiles", "choose_vector_loops"]
 
 TYPICAL = 64.0
 SPECIAL = 16.0  # operations of a special function
@@ -30,59 +36,166 @@ LANES = 16.0
 ROWS = 6  # iterations that share the loads of a reduction: with four registers a row, 24 of 32 hold results
 PANEL = 64  # lanes of a panel: four registers of f32
 STARTING = 8.0  # operations to begin a vector loop, and to bring its lanes together
+LEAST_GATHERED = 32  # how often an element that lanes would gather has to be read for a copy of it to pay
+LEAST_IN_PANELS = 256  # the same where it lies side by side for the lanes already
+COPYING = 2.0  # operations to copy an element
+
+Access = Load | Store
+Price = Callable[[Access], float]  # one, or one a lane
+IsUnit = Callable[[str, int], bool]
 
 
-def choose_vector_loops(nest: Nest, is_unit: Callable[[str, int], bool]) -> Nest:
-    """The nest with vector loops; `is_unit` says whether the elements of an input lie side by side along an axis."""
-    chosen: list[str] = []
-    buffers = {node.name: node for node in postorder(nest) if isinstance(node, Buffer)}
-    own = {name for name, buffer in buffers.items() if buffer not in nest.inputs}
-    is_input_unit = is_unit
+class Copy(NamedTuple):
+    """An input that is staged, how often each of its elements is read, and from how many times on that pays."""
 
-    def is_unit(name: str, axis: int) -> bool:  # outputs and workspaces are row-major
-        return axis == len(buffers[name].extents) - 1 if name in own else is_input_unit(name, axis)
+    buffer: str
+    reuse: Expr
+    least: int
 
-    def best(statement: Statement) -> tuple[float, list[str]]:
-        scalar = cost(statement, None, is_unit)
+
+
+def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> Nest:
+    """The nest with vector loops; `is_unit` says whether the elements of an input lie side by side along an axis.
+
+    is_staged: whether `choose_copies` comes later, so that what many iterations read lies side by side for the lanes.
+    """
+    is_dense = _density(nest, is_unit)
+
+    def best(statement: Statement, around: tuple[Loop, ...]) -> tuple[float, list[str]]:
         if not isinstance(statement, Loop):
-            return scalar, []
-        inner = [best(item) for item in statement.body]
-        own = cost_of_exprs([item.update for item in statement.carried], None, is_unit) + len(statement.carried)
-        price = typical(statement) * (own + sum(one for one, _ in inner))
+            return cost(statement, lambda access: 1.0, None), []
+        inner = [best(item, (*around, statement)) for item in statement.body]
+        own = cost_of_exprs([item.update for item in statement.carried], lambda access: 1.0)
+        price = typical(statement) * (own + len(statement.carried) + sum(one for one, _ in inner))
         options = [(price, [name for _, names in inner for name in names])]
         if legal_vectorise(statement) is None:
-            options.append((STARTING + cost(statement, statement.variable, is_unit), [statement.variable.name]))
+            lane = statement.variable
+            copied = _gathered_again(nest, statement, around, is_dense) if is_staged else {}
+            price = STARTING + sum(copied.values()) + cost(
+                statement, lambda access: 1.0 if access in copied or is_dense(access, lane) else LANES, lane)
+            options.append((price, [lane.name]))
         return min(options, key=lambda option: option[0])
 
-    for statement in nest.body:
-        chosen += best(statement)[1]
-    for name in chosen:
+    for name in [name for statement in nest.body for name in best(statement, ())[1]]:
         nest = vectorise(nest, name)
     return nest
 
 
-def choose_register_tiles(nest: Nest) -> Nest:
-    """The nest in which iterations that read the same lanes go through their reduction together.
+def choose_panels(nest: Nest) -> tuple[Nest, tuple[str, ...]]:
+    """The nest in which panels of lanes come outermost, and the loops over the lanes of a panel.
 
-    A parallel loop is unrolled and jammed where a vector loop directly inside it loads lanes that do not depend on it:
-    each such load then serves `ROWS` iterations. If the vector loop is all there is inside, panels of its lanes come
-    outermost, so that what the rows share stays in the cache from one group of rows to the next.
+    Where a reduction in lanes is all there is inside a loop, and reads the same lanes in all of its iterations, what
+    these share then stays in the cache from one group of them to the next.
     """
+    panels = []
     for name, loop in loops(nest).items():
-        if _rows_share_lanes(loop) and legal_split_outside(loop) is None:
+        inner = loop.body[0] if loop.body else None
+        if isinstance(inner, Loop) and _share_lanes(loop, inner) and legal_split_outside(loop) is None:
             nest = split_outside(nest, name, PANEL)
+            panels.append(inner.variable.name)
+    return nest, tuple(panels)
+
+
+def choose_copies(nest: Nest, is_unit: IsUnit, panels: tuple[str, ...]) -> tuple[Nest, tuple[Copy, ...]]:
+    """The nest in which inputs are staged that lanes would gather again and again, and those that panels read.
+
+    The copies are told, for whoever knows the sizes to say whether they pay.
+    """
+    copies = []
     for name, loop in loops(nest).items():
-        if _rows_share_lanes(loop) and legal_unroll_and_jam(loop) is None:
-            nest = unroll_and_jam(nest, name, ROWS)
+        if loop.kind != "vector":
+            continue
+        around = tuple(other for other in loops(nest).values() if loop in postorder(*other.body))
+        gathered = _gathered_again(nest, loop, around, _density(nest, is_unit))
+        shared = [load for load in postorder(loop) if isinstance(load, Load) and loop.variable in load.free
+                  and name in panels and legal_stage(nest, load, name) is None]
+        for load in dict.fromkeys((*gathered, *shared)):
+            least = LEAST_GATHERED if load in gathered else LEAST_IN_PANELS
+            copies.append(Copy(load.buffer.name, _reuse(nest, load, name), least))
+            nest = stage(nest, load, name)
+    return nest, tuple(copies)
+
+
+def _density(nest: Nest, is_unit: IsUnit) -> Callable[[Access, Variable], bool]:
+    """Whether the elements of lanes lie side by side, or are one element: a function of the access and the lane."""
+    buffers = {node.name: node for node in postorder(nest) if isinstance(node, Buffer)}
+    own = {name for name, buffer in buffers.items() if buffer not in nest.inputs}
+
+    def is_dense(access: Access, lane: Variable) -> bool:
+        name, indices = access.buffer.name, access.indices
+        moving = [axis for axis, index in enumerate(indices) if lane in index.free]
+        if len(moving) != 1 or not _steps_by_one(indices[moving[0]], lane):
+            return not moving
+        # outputs and workspaces are row-major
+        return moving[0] == len(indices) - 1 if name in own else is_unit(name, moving[0])
+
+    return is_dense
+
+
+def _gathered_again(nest: Nest, statement: Loop, around: tuple[Loop, ...],
+                    is_dense: Callable[[Access, Variable], bool]) -> dict[Load, float]:
+    """What lanes of a loop would gather and iterations around it read again, with the price of copying it once."""
+    found = {}
+    for load in postorder(statement):
+        if isinstance(load, Load) and statement.variable in load.free and not is_dense(load, statement.variable):
+            reuse = math.prod(typical(loop) for loop in around if loop.variable not in load.free)
+            if reuse >= LEAST_GATHERED and legal_stage(nest, load, statement.variable.name) is None:
+                inside = [loop for loop in postorder(statement) if isinstance(loop, Loop)]
+                read = math.prod(typical(loop) for loop in inside if loop.variable in load.free)
+                found[load] = COPYING * read / reuse
+    return found
+
+
+def _reuse(nest: Nest, load: Load, name: str) -> Expr:
+    """How often each element of a load in loop `name` is read, in terms of sizes."""
+    found: Expr = Const(1, I64)
+    inner = loops(nest)[name]
+    for loop in loops(nest).values():
+        length = most(loop.extent, frozenset())
+        if loop.variable not in load.free and inner in postorder(*loop.body) and length is not None:
+            found = Map(OPS["multiply"], (found, length))
+    return found
+
+
+def are_worthwhile(copies: Iterable[Copy], size: Callable[[Expr], int]) -> bool:
+    """Whether all elements that would be copied are read often enough; `size` gives the value of an extent."""
+    return all(size(copy.reuse) >= copy.least for copy in copies)
+
+
+def choose_register_tiles(nest: Nest) -> Nest:
+    """The nest in which iterations that read the same lanes go through their reductions together.
+
+    A parallel loop is unrolled and jammed where a vector loop inside it reduces over lanes that do not depend on it:
+    each load of such lanes then serves `ROWS` iterations.
+    """
+    jammed: set[str] = set()
+    for name, loop in loops(nest).items():  # inner loops first: of several that share lanes the innermost is jammed
+        inside = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
+        if any(inner.variable.name in jammed for inner in inside) or legal_unroll_and_jam(loop) is not None:
+            continue
+        # rows of different lengths have ends of their own, which pays where each lane has a loop of work
+        vary = bool(of_varying_length(loop))
+        if any(_share_lanes(loop, inner) and not (vary and inner.carried) for inner in inside):
+            apart = frozenset(inner.variable.name for inner in inside if not _shared(loop, inner))
+            nest = unroll_and_jam(nest, name, ROWS, apart)
+            jammed.add(name)
     return nest
 
 
-def _rows_share_lanes(loop: Loop) -> bool:
-    """Whether a vector loop directly inside reduces over lanes that do not depend on this loop."""
-    inner = loop.body[0] if loop.body and isinstance(loop.body[0], Loop) else None
-    return inner is not None and inner.kind == "vector" and _reduces(inner) and any(
-        isinstance(node, Load) and inner.variable in node.free and loop.variable not in node.free
-        for node in postorder(*inner.body, *inner.carried))
+def _share_lanes(loop: Loop, inner: Loop) -> bool:
+    """Whether a loop inside another reduces in lanes that read the same in all iterations of the outer one."""
+    return inner.kind == "vector" and _reduces(inner) and any(
+        inner.variable in load.free for load in _shared(loop, inner))
+
+
+def _shared(loop: Loop, inner: Loop) -> list[Load]:
+    """What a loop inside another reads, step by step the same in all iterations of the outer one."""
+    around = list(postorder(*loop.body))
+    own = {node.buffer for node in around if isinstance(node, Workspace)}
+    changing = {loop.variable, *(item.value for node in around if isinstance(node, Loop) for item in node.carried)}
+    steps = {node.variable for node in postorder(inner) if isinstance(node, Loop)}
+    return [node for node in postorder(inner) if isinstance(node, Load) and node.buffer not in own
+            and changing.isdisjoint(node.free) and not steps.isdisjoint(node.free)]
 
 
 def typical(loop: Loop) -> float:
@@ -95,37 +208,26 @@ def _reduces(loop: Loop) -> bool:
     return any(isinstance(node, Loop) and node.carried for node in postorder(loop))
 
 
-def cost(statement: Statement, lane: Variable | None, is_unit: Callable[[str, int], bool]) -> float:
+def cost(statement: Statement, price: Price, lane: Variable | None) -> float:
     """Operations and accesses of a statement; in lanes where `lane` is the index of an open vector loop."""
     match statement:
-        case Store(_, indices, value):
-            price = cost_of_exprs([value], lane, is_unit)
-            return price + access_cost(statement.buffer.name, indices, lane, is_unit)
+        case Store():
+            return cost_of_exprs([statement.value], price) + price(statement)
         case Loop():
-            body = sum(cost(item, lane, is_unit) for item in statement.body)
-            body += cost_of_exprs([item.update for item in statement.carried], lane, is_unit) + len(statement.carried)
+            body = sum(cost(item, price, lane) for item in statement.body)
+            body += cost_of_exprs([item.update for item in statement.carried], price) + len(statement.carried)
             return body * (max(typical(statement) / LANES, 1.0) if statement.variable is lane else typical(statement))
     return 0.0
 
 
-def cost_of_exprs(exprs: list[Expr], lane: Variable | None, is_unit: Callable[[str, int], bool]) -> float:
-    price = 0.0
+def cost_of_exprs(exprs: list[Expr], price: Price) -> float:
+    total = 0.0
     for node in postorder(*exprs):
         if isinstance(node, Map):
-            price += SPECIAL if node.op.name in SPECIALS else 1.0
+            total += SPECIAL if node.op.name in SPECIALS else 1.0
         elif isinstance(node, Load):
-            price += access_cost(node.buffer.name, node.indices, lane, is_unit)
-    return price
-
-
-def access_cost(name: str, indices: tuple[Expr, ...], lane: Variable | None, is_unit: Callable[[str, int], bool]
-                ) -> float:
-    """One, or as many as there are lanes where they are not side by side."""
-    if lane is None or all(lane not in index.free for index in indices):
-        return 1.0
-    moving = [axis for axis, index in enumerate(indices) if lane in index.free]
-    side_by_side = len(moving) == 1 and is_unit(name, moving[0]) and _steps_by_one(indices[moving[0]], lane)
-    return 1.0 if side_by_side else LANES
+            total += price(node)
+    return total
 
 
 def _steps_by_one(index: Expr, lane: Variable) -> bool:

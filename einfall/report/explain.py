@@ -148,6 +148,8 @@ def _notes(compiled: Compiled, finder: Compiled | None, call: CallData, machine:
     if small:
         shown = ", ".join(f"{name}[{', '.join(_small_or_any(call, name))}]" for name in call.sizes if name in small)
         yield f"small extents are constants of the machine code: {shown}"
+    for name in dict.fromkeys(copy.buffer for copy in compiled.copies if compiled.is_staged):
+        yield f"{name} is copied before it is used, in the order in which many iterations read it"
     yield from _about_threads(cost, call, machine)
     if not machine.is_measured:
         yield "the numbers of the machine are estimates: it was not measured, or other programs were at work"

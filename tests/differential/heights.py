@@ -14,6 +14,7 @@ from einfall.nest import text as nest_text
 from einfall.nest.run import run as run_nest
 from einfall.pipeline import Compiled, compile_cascade
 from einfall.plan.fusion import worthwhile
+from einfall.plan.vectors import are_worthwhile
 from einfall.runtime.launch import launch
 from einfall.tile import text as tile_text
 from einfall.tile.run import run as run_tile
@@ -56,11 +57,15 @@ def at_machine(program: Program, compiled: Compiled, arguments: Arguments) -> li
 
 
 def at_call(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
-    """Machine code as a call has it: with the states that are worth it, in portions of the size they have there."""
-    if not compiled.derivation.states:
+    """Machine code as a call has it: with the states and copies that are worth it, in portions of their usual size."""
+    def size(extent) -> int:
+        return evaluate(extent, arguments.sizes)
+
+    if not compiled.derivation.states and are_worthwhile(compiled.copies, size):
         return at_machine(program, compiled, arguments)
-    wanted = worthwhile(compiled.derivation, program.cascade, lambda extent: evaluate(extent, arguments.sizes))
-    called = compile_cascade(program.cascade, arguments.units, arguments.small, wanted)
+    wanted = worthwhile(compiled.derivation, program.cascade, size)
+    called = compile_cascade(program.cascade, arguments.units, arguments.small, wanted, compiled.derivation,
+                             lambda copies: are_worthwhile(copies, size))
     return launch(called.steps, called.nest.outputs, arguments.arrays, arguments.scalars)
 
 

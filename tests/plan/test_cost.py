@@ -12,7 +12,7 @@ from einfall.lower.nest_to_tile import nest_to_tile
 from einfall.plan.cost import predict, quantity
 from einfall.plan.machine import Cache, described
 from einfall.plan.traffic import least_bytes, traffic_bytes
-from einfall.plan.vectors import choose_register_tiles, choose_vector_loops
+from einfall.plan.vectors import choose_panels, choose_register_tiles, choose_vector_loops
 from einfall.plan.work import BREAK_EVEN, operations, threads_for, work
 from einfall.report.explain import CallData, predicted
 from einfall.scalar.run import evaluate
@@ -153,7 +153,8 @@ def test_every_program_has_a_cost(name):
     kernel = PROGRAMS[name].kernel
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs)
     nest = cascade_to_nest(kernel.program(arguments).cascade)
-    nest = choose_register_tiles(choose_vector_loops(nest, lambda *axis: axis in arguments.units))
+    nest, _ = choose_panels(choose_vector_loops(nest, lambda *axis: axis in arguments.units, is_staged=False))
+    nest = choose_register_tiles(nest)
     found = predict(nest_to_tile(nest), nest.inputs, nest.outputs, sized(**arguments.sizes), MACHINE,
                     lambda *axis: axis in arguments.units, lambda *function: True)
     assert 0 <= found.limit.seconds <= found.seconds < 1

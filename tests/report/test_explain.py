@@ -130,7 +130,7 @@ def test_programs_with_nothing_to_do_are_told_in_one_line():
         return ef.sum(A[i, k] * B[k, j], over=k)[i, j]
 
     text = str(report(product, ones(96, 80), ones(80, 128)))
-    assert "2 more with nothing to do at these sizes" in text
+    assert "3 more with nothing to do at these sizes" in text
     text = str(report(product, ones(97, 80), ones(80, 129)))
     assert "product_3" in text and "nothing to do" not in text
 
