@@ -11,9 +11,10 @@ from einfall.cascade.explicit import inline
 from einfall.cascade.nodes import Access, Cascade, Label, Rank, Reduce, State
 from einfall.cascade.text import Printer
 from einfall.derive.derive import Derivation, Derived
-from einfall.derive.fuse import FINAL, Group, Guard, Proof
+from einfall.derive.fuse import FINAL, Group, Proof
+from einfall.derive.signs import is_positive
 from einfall.scalar.dtypes import DTYPES
-from einfall.scalar.nodes import Cast, Expr, Map, Select
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.text import literal_text, monoid_word
 
 __all__ = ["text"]
@@ -54,20 +55,21 @@ class _Printer(Printer):
         lines += self.section("as written", self.definitions((*derived.members, *(
             self.plain(component.element) for component in group.components))))
         outer = sorted(variable.name for variable in derived.fused.free if isinstance(variable, Rank))
-        lines += self.section("the state" + (f", for each {', '.join(outer)}," if outer else "") + " begins as", [
-            f"{self.named_component(place)} = {literal_text(component.monoid.identity[0])}"
-            for place, component in enumerate(derived.fused.components)])
-        names = ", ".join(rank.name for rank in derived.fused.ranks)
-        lines += self.section(f"a portion of {names} takes it to (' marks what is new)", [
-            line for place in range(len(group.components))
-            for line in (self.step(derived, place), *words.get(place, ()))])
-        lines += self.section("where", self.guards(derived))
-        if any(component.moved is not group.at(group.before, place)
-               for place, component in enumerate(group.components)):
-            new = dict.fromkeys(self.form(group.at_moment(move.reference, group.after))
-                                for proof in derived.proofs for move in proof.moves)
-            to = f" to {', '.join(new)}" if new else ""
-            lines.append(f"  the states of two parts of {names} come together likewise: each moved{to}, then added")
+        names, places = ", ".join(rank.name for rank in derived.fused.ranks), range(len(group.components))
+        each = f", for each {', '.join(outer)}," if outer else ""
+        lines += self.section(f"the state{each} begins as (and is, of the {names} so far)", [
+            self.begun(place, names) for place in places])
+        lines += words
+        monoids = {component.monoid.name: component.monoid for place, component in enumerate(group.components)
+                   if place != group.count}
+        folds = ", ".join(f"{monoid_word(name)}[{names}]" for name in monoids)
+        lines += self.section(f"a portion of {names} takes it to (' marks what is new; {folds}: over the portion only)",
+                              [self.step(place, names) for place in places])
+        lines += self.section("where" + (f" (sum[{names}](...) is as above)" if group.guards else ""), [
+            *self.guards(names), *(f"{monoid.combine[0].op.name}, {name}: nan if any is nan" for name, monoid
+                                   in monoids.items() if name in ("max", "min") and monoid.dtypes[0].is_float)])
+        if not all(map(self.stays, places)):
+            lines += self.section(f"two parts of {names} come together, in this order", self.parts(derived))
         lines += self.section("at the end", [*map(self.result, derived.members), *self.no_numbers(derived)])
         alike: dict[tuple[str, ...], list[str]] = {}
         for proof in derived.proofs:
@@ -76,10 +78,10 @@ class _Printer(Printer):
             line for (head, *rest), whose in alike.items() for line in (f"{', '.join(whose)}: {head}", *rest)])
         return "\n".join(lines)
 
-    def words(self, derived: Derived) -> dict[int, list[str]]:
-        """Words for references that are functions of components: what each stands for, after the last of these."""
+    def words(self, derived: Derived) -> list[str]:
+        """Words for references that are functions of components, and what each stands for."""
         self.symbols, group = {}, derived.group
-        found: dict[str, tuple[int, str]] = {}
+        found: dict[str, str] = {}
         if group.count is not None:
             for label in (group.before, group.after, FINAL):
                 for dtype in (DTYPES["f32"], DTYPES["f64"]):
@@ -90,13 +92,16 @@ class _Printer(Printer):
                 continue
             user = self.user_names.get(move.reference)
             word = _unused(user or "r", {*found} if user else {*found, *self.taken, *self.component_names})
-            last = max(node.place for node in postorder(before) if isinstance(node, State))
-            found[word] = last, f"{word} = {self.form(before)}, {word}' = {self.form(self.plain(after))}"
+            found[word] = f"  with {word} = {self.form(before)}, {word}' = {self.form(self.plain(after))}"
+            if move.kind != "free" and group.needs_count(move.reference):  # the guard that asks for the count keeps
+                found[word] += f" (not used where {self.component_names[group.count]} == 0)"
             self.symbols |= {before: word, after: f"{word}'", group.at_moment(move.reference, FINAL): word}
-        lines: dict[int, list[str]] = {}
-        for last, line in found.values():
-            lines.setdefault(last, []).append(line)
-        return lines
+        return [*found.values()]
+
+    def around(self, reference: Expr) -> tuple[str, str]:
+        """A reference before a portion and after it."""
+        group = self.group
+        return tuple(self.form(group.at_moment(reference, label), 7) for label in (group.before, group.after))
 
     def form(self, node: Node, outer: int = 0) -> str:
         return self.symbols[node] if node in self.symbols else super().form(node, outer)
@@ -117,14 +122,42 @@ class _Printer(Printer):
                 found.append(_unused(word, {*found, *self.taken}))
         return found
 
-    def named_component(self, place: int) -> str:
+    def begun(self, place: int, ranks: str) -> str:
+        """What a component is before the first element, and of those so far."""
         component = self.group.components[place]
         binders = self.binders(component.axes, component.extents)
-        return self.component_names[place] + (f"[{binders}]" if binders else "")
+        name = self.component_names[place] + (f"[{binders}]" if binders else "")
+        element = self.form(self.plain(component.element), 7).replace("'", "")  # at the references so far
+        meaning = f"number of {ranks}" if place == self.group.count else f"{self.word(place)} of {element}"
+        return f"{name} = {literal_text(component.monoid.identity[0])}  ({meaning})"
+
+    def word(self, place: int) -> str:
+        return WORDS.get(self.group.components[place].monoid.name, self.group.components[place].monoid.name)
+
+    def stays(self, place: int) -> bool:
+        """Whether nothing becomes of an old value when references move."""
+        return self.plain(self.group.components[place].moved) is self.group.at(self.group.before, place)
+
+    def parts(self, derived: Derived) -> list[str]:
+        """How the states of two parts come together, those in a row that are alike in one line."""
+        group, said = derived.group, []
+        references = dict.fromkeys([move.reference for proof in derived.proofs for move in proof.moves]
+                                   + [fact.reference for fact in group.reader.facts])
+        for place, component in enumerate(group.components):
+            how = f"{self.word(place)} of both"
+            if not self.stays(place):
+                read = set(postorder(component.moved))
+                old, new = map(", ".join, zip(*(self.around(reference) for reference in references
+                                                if group.at_moment(reference, group.after) in read)))
+                how += f", each moved from its {old} to {new} as above"
+            if not said or said[-1][1] != how:
+                said.append(([], how))
+            said[-1][0].append(f"{self.component_names[place]}'")
+        return [f"{', '.join(names)}: {how}" for names, how in said]
 
     def definitions(self, roots: tuple[Node, ...]) -> list[str]:
         """What the names in expressions stand for, in order, unless it has been told."""
-        shown = {node for root in roots for node in self.named_in(root) if isinstance(node, Expr)} - self.told
+        shown = {node for node in postorder(*roots) if node in self.names and isinstance(node, Expr)} - self.told
         self.told |= shown
         return [f"{self.names[node]}{self.ranks_of(node)} = {self.behind(node)}" for node in list(self.names)
                 if node in shown]
@@ -136,52 +169,42 @@ class _Printer(Printer):
         self.names[node] = name
         return shown
 
-    def named_in(self, root: Node) -> set[Node]:
-        """The nodes with names below an expression, and below what these names stand for."""
-        return {node for node in postorder(root) if node in self.names}
-
     def plain(self, expr: Expr) -> Expr:
         """An expression without its guards."""
         return rewrite(expr, lambda node: None, dict(self.group.unguarded))
 
-    def step(self, derived: Derived, place: int) -> str:
-        component = derived.group.components[place]
-        axes = f"[{', '.join(rank.name for rank in component.axes)}]" if component.axes else ""
-        name, monoid = self.component_names[place], monoid_word(component.monoid.name)
-        ranks = ", ".join(rank.name for rank in derived.fused.ranks)
-        element = self.form(self.plain(component.element))
-        if place == derived.group.count:
-            return f"{name}' = {name} + the number of {ranks} in the portion"
-        taken = f"{monoid}[{ranks}]({element})"
-        op = component.monoid.combine[0].op
-        moved = self.plain(component.moved)
-        if op.symbol:
-            old = self.form(moved, 7)  # in parentheses, if it is a sum: what comes from the old state is one term
-            return f"{name}'{axes} = {old} {op.symbol} {taken}"
-        return f"{name}'{axes} = {op.name}({self.form(moved)}, {taken})"
+    def step(self, place: int, ranks: str) -> str:
+        component, new = self.group.components[place], self.form(self.group.at(self.group.after, place))
+        if place == self.group.count:
+            return f"{new} = {self.component_names[place]} + the number of {ranks} in the portion"
+        taken = f"{monoid_word(component.monoid.name)}[{ranks}]({self.form(self.plain(component.element))})"
+        op, moved = component.monoid.combine[0].op, self.plain(component.moved)
+        # in parentheses, if it is a sum: what comes from the old state is one term
+        return f"{new} = " + (f"{self.form(moved, 7)} {op.symbol} {taken}" if op.symbol else
+                              f"{op.name}({self.form(moved)}, {taken})")
 
-    def guards(self, derived: Derived) -> list[str]:
+    def guards(self, ranks: str) -> list[str]:
         """What holds besides: when old sums do not change, what stands for references too early."""
-        group, ranks = derived.group, ", ".join(rank.name for rank in derived.fused.ranks)
-        alike: dict[Guard, list[str]] = {}
+        group, alike, lines = self.group, {}, []
         for place, guard in group.guards.items():
-            alike.setdefault(guard, []).append(self.component_names[place])
-        lines = []
-        for guard, names in alike.items():
-            whose, are, old = ", ".join(f"{name}'" for name in names), "is", names[0]
-            if len(names) > 1:
-                are, old = "are", "the old ones"
-            when = " or ".join(self.form(condition) for condition in guard if condition is not None)
-            lines.append(f"if {when}: {whose} {are} {old} + sum[{ranks}](...)")
+            if not self.stays(place):
+                alike.setdefault(guard, []).append(place)
+        for guard, places in alike.items():
+            when = " or ".join(self.form(one) for condition in guard for one in _alternatives(condition))
+            (old, *_), (new, *others) = ([self.form(group.at(at, place)) for place in places]
+                                         for at in (group.before, group.after))
+            rest = f", likewise {', '.join(others)}" if others else ""
+            lines.append(f"if {when}: {new} = {old} + sum[{ranks}](...){rest}")
+        # where nothing has been counted yet the portion is empty, and nothing inside sums is read
+        uncounted = "" if group.count is None else f"{self.component_names[group.count]}' == 0"
         for guarded, reference in group.unguarded.items():
-            if isinstance(guarded, Select) and reference is guarded.no and self.is_of(reference, group.after):
-                lines.append(f"if {self.form(guarded.condition)}: {literal_text(guarded.yes)} stands for "
-                             f"{self.form(reference)} inside sum[{ranks}](...)")
+            if isinstance(guarded, Select) and isinstance(guarded.yes, Const) and reference is guarded.no and any(
+                    isinstance(node, State) and node.label is group.after for node in postorder(reference)):
+                when = [shown for shown in map(self.form, _alternatives(guarded.condition)) if shown != uncounted]
+                if when:
+                    lines.append(f"if {' or '.join(when)}: {literal_text(guarded.yes)} stands for "
+                                 f"{self.form(reference)} inside sum[{ranks}](...)")
         return lines
-
-    def is_of(self, expr: Expr, label: Label) -> bool:
-        """Whether an expression reads components at a moment."""
-        return any(isinstance(node, State) and node.label is label for node in postorder(expr))
 
     def result(self, member: Reduce) -> str:
         value, name = self.group.values[member](FINAL), self.names[member] + self.ranks_of(member)
@@ -191,36 +214,49 @@ class _Printer(Printer):
         return f"{name} = {shown}"
 
     def no_numbers(self, derived: Derived) -> list[str]:
-        """Why something is added or multiplied that is nothing for all finite numbers."""
+        """What is added or multiplied although it is nothing for all finite numbers."""
         written = {node for member in derived.members for node in postorder(self.group.values[member](FINAL))}
         return sorted({
-            f"{self.form(node)} is {number}, or nan where the program as written gives nan"
+            f"{self.form(node)} is {number}, or nan where {self.form(node.args[0])} is {or_nan}"
             for node in written if isinstance(node, Map) and len(node.args) == 2 and node.args[0] is node.args[1]
-            for number in [{"subtract": "0", "divide": "1"}.get(node.op.name)] if number})
+            if node.op.name in NOTHING for number, or_nan in [NOTHING[node.op.name]]})
 
     def proof(self, proof: Proof) -> list[str]:
         if proof.rule == "monotone":
             return ["it rises or falls with one element, so the extremum goes inside"]
         if proof.rule == "selector":
             return ["only elements at the extremum count, and when it moves none of the old ones is there"]
-        shown = [self.form(self.group.at_moment(move.reference, self.group.before)) for move in proof.moves]
-        hoisted = [self.form(self.group.at_moment(reference, self.group.before)) for reference in proof.hoisted]
+        shown = [self.around(move.reference)[0] for move in proof.moves]
+        hoisted = list(map(self.form, proof.hoisted))  # as written: where sums move, a total so far may be read, too
         products = f"a sum of {proof.rank} products" if proof.rank > 1 else "one product"
         whose, ranks = ", ".join(shown or hoisted), ", ".join(rank.name for rank in proof.reduction.ranks)
         lines = [f"each element is {products} of a function of {whose} and a function of {ranks}"]
         for move, reference in zip(proof.moves, shown):
-            if move.kind == "free":
-                lines.append(f"  {reference} is kept as it is so far, and moved by a matrix: {MEANINGS[proof.kind]}")
-                continue
-            way = "shifted" if move.kind == "location" else "scaled"
+            way = {"location": "shifted", "scale": "scaled"}.get(move.kind)
             elements = ", ".join(map(self.form, move.elements))
-            lines.append(f"  unchanged when {elements} and {reference} are {way} together: "
-                         f"{reference} may be what it is so far")
+            alike = f"unchanged when {elements} and {reference} are {way} together: " if way else ""
+            lines.append(f"  {alike}{reference} so far may stand for it")
         if proof.moves:
-            lines.append(f"  what moves the old sums is {MEANINGS[proof.kind]}")
+            lines.append(f"  what moves the old sums is {self.meaning(proof)}")
         if hoisted:
-            lines.append(f"  only at the end: {', '.join(hoisted)}")
+            lines.append(f"  read only at the end: {', '.join(hoisted)}")
         return lines
+
+    def meaning(self, proof: Proof) -> str:
+        """What a correction does to old errors."""
+        steps = ", ".join({"location": " - ", "scale": " / "}.get(move.kind, ", ").join(self.around(move.reference))
+                          for move in proof.moves)
+        # a positive reference may also fall, or multiply; then nothing says that the factor is 1 at most
+        factor, errors = ("a factor of at most 1", "old errors shrink") if all(
+            move.kind == "location" or (move.kind == "scale" and not is_positive(move.reference))
+            for move in proof.moves) else ("a factor", "old errors change like the sums")
+        adds = "a polynomial in" if {move.kind for move in proof.moves} == {"location"} else "what depends on"
+        return {
+            "contraction": f"{factor}: {errors}",
+            "contraction times unipotent": f"{factor} and a shear: {errors}, but for what the shear adds",
+            "unipotent": f"a shear: it adds {adds} {steps}",
+            "fixed": "nothing: they stay as they are",
+        }[proof.kind]
 
     def refusal(self, refusal) -> str:
         name = self.names[refusal.reduction]
@@ -262,13 +298,18 @@ class _Printer(Printer):
 
 
 SO_FAR = {"sum": "total", "prod": "product", "max": "top", "min": "bottom"}
+WORDS = {"prod": "product", "max": "maximum", "min": "minimum"}
+NOTHING = {"subtract": ("0", "infinite or nan"), "divide": ("1", "0, infinite or nan")}  # x - x and x / x
 
-MEANINGS = {
-    "contraction": "a factor of at most 1: old errors shrink",
-    "contraction times unipotent": "a factor of at most 1, times a shear: old errors shrink",
-    "unipotent": "a shear: a polynomial in how far these moved",
-    "fixed": "none",
-}
+
+def _alternatives(condition: Expr | None) -> list[Expr]:
+    """The conditions of which one is enough."""
+    match condition:
+        case None:
+            return []
+        case Map(op, (left, right)) if op.name == "bitwise_or":
+            return _alternatives(left) + _alternatives(right)
+    return [condition]
 
 
 def _sweeps(derived: Derived) -> int:

@@ -1,6 +1,6 @@
 """The loops of three derivations, written by hand from their texts in `expected/`, and from nothing else.
 
-Names and order are those of the texts; a prime is an underscore. Where a text says "the old ones", nothing is
+Names and order are those of the texts; a prime is an underscore. Where a text adds to the old sum as it is, nothing is
 multiplied, so that a factor that is no number does no harm.
 """
 

@@ -42,7 +42,8 @@ def test_each_reduction_is_derived_by_the_expected_rule(case):
 GOLDENS = pathlib.Path(__file__).parent / "expected"
 
 
-@pytest.mark.parametrize("name", ["attention", "variance", "entropy", "temperature_from_data", "ties", "scaled_norm"])
+@pytest.mark.parametrize("name", ["attention", "variance", "entropy", "temperature_from_data", "ties", "scaled_norm",
+                                  "softmax_mean_and_variance"])
 def test_the_text_of_a_derivation(name, request):
     (case,) = (case for case in DERIVED + REFUSED if case.kernel.__name__ == name)
     program = case.kernel.trace(*arguments(case, 0))
