@@ -15,7 +15,8 @@ from einfall.plan.work import BREAK_EVEN, threads_for
 
 __all__ = ["BREAK_EVEN", "PIECE", "in_parallel"]
 
-PIECE = 5_000_000  # operations between two looks at signals: from 0.1 ms in lanes to 0.3 s of calls of libm
+PIECE = 5_000_000  # operations before the first look at signals: from 0.02 ms in lanes to 0.3 s of calls of libm
+PIECE_S = 0.02  # seconds between later ones: threads that ask for Python's lock more often wait for each other
 _POOLS: dict[int, ThreadPoolExecutor] = {}  # one, made on first use; a forked child has none of its parent's threads
 
 if hasattr(os, "register_at_fork"):  # Windows does not fork
@@ -64,11 +65,12 @@ class _Work:
 
     def part(self, begin: int, end: int) -> None:
         """The instances from begin to end, in pieces."""
-        run = self.start()
-        for place in range(begin, end, self.step):
-            if self.is_stopped:
-                return
-            run(place, min(place + self.step, end))
+        run, step = self.start(), self.step
+        while begin < end and not self.is_stopped:
+            following, started_s = min(begin + step, end), time.perf_counter()
+            run(begin, following)
+            begin, took_s = following, time.perf_counter() - started_s
+            step = max(1, int(step * min(16.0, PIECE_S / max(took_s, 1e-6))))
 
     def counted_part(self, begin: int, end: int) -> None:
         """A part in a thread of the pool, which `stop` waits for."""

@@ -94,6 +94,7 @@ def test_pieces_change_no_bit(count, monkeypatch):
     monkeypatch.setenv("EINFALL_THREADS", count)
     for piece in (1, 7_000, 1e6):
         monkeypatch.setattr(threads, "PIECE", piece)
+        monkeypatch.setattr(threads, "PIECE_S", piece / 1e9)
         assert np.array_equal(product(A, A.T.copy()), expected)
 
 
@@ -103,6 +104,7 @@ def test_after_an_exception_no_thread_goes_on(count, fails_at, monkeypatch):
     """What Ctrl-C does, at a chosen place: the exception leaves when all threads have stopped."""
     monkeypatch.setenv("EINFALL_THREADS", count)
     monkeypatch.setattr(threads, "PIECE", 1)
+    monkeypatch.setattr(threads, "PIECE_S", 0.0)
     seen = []
 
     def run(begin: int, end: int) -> None:
