@@ -26,7 +26,7 @@ from einfall.front.observers import OBSERVERS, Call
 from einfall.front.outs import outs_of
 from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
 from einfall.measure.probe import this_machine
-from einfall.measure.timing import timed
+from einfall.measure.timing import Timing, timed
 from einfall.nest.text import text as nest_text
 from einfall.pipeline import Compiled, compile_cascade
 from einfall.plan.fusion import worthwhile
@@ -109,9 +109,10 @@ class Kernel:
         return results_of(self.prepared(arguments), arguments, out)
 
     def lower(self, *args, **options) -> "Lowered":
-        """The program for arguments like these at every height."""
-        ready = self.prepared(collect(self.signature, self.__name__, args, options))
-        return ready.machine.lowered(ready.program)
+        """The program for arguments like these at every height, and what it costs at their sizes."""
+        arguments = collect(self.signature, self.__name__, args, options)
+        ready = self.prepared(arguments)
+        return ready.machine.lowered(ready.program, lambda: self.report(arguments, ready, 0.0, None))
 
     def explain(self, *args, **options) -> Explanation:
         """What the kernel does with these arguments and how long it takes, against what the machine allows; print it.
@@ -123,13 +124,17 @@ class Kernel:
             return arguments, self.prepared(arguments)
 
         arguments, ready = entered()
+        this_machine()  # measured before anything else, as it may take a second
+        return self.report(arguments, ready, timed(entered).fastest_s, timed(lambda: self(*args, **options)),
+                           ready.machine.derivation(ready.program))
+
+    def report(self, arguments: Arguments, ready: "Ready", entry_s: float, timing: Timing | None, derivation: str = ""
+               ) -> Explanation:
+        """The report for these arguments; without `timing` it predicts only."""
         fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
-        entry_s = timed(entered).fastest_s
         call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s)
         finder = ready.finder and ready.finder.whole
-        machine, timing = this_machine(), timed(lambda: self(*args, **options))
-        return explanation(self.__name__, ready.machine.whole, finder, call, machine, timing,
-                           ready.machine.derivation(ready.program))
+        return explanation(self.__name__, ready.machine.whole, finder, call, this_machine(), timing, derivation)
 
     def prepared(self, arguments: Arguments) -> "Ready":
         """What a call with these types, shapes and strides needs, checked and compiled the first time."""
@@ -245,15 +250,20 @@ def check_accesses(ready: Ready, arguments: Arguments) -> None:
             raise AssertionError(f"a fault at {at} that the reference does not find")
 
 
-class Lowered(NamedTuple):
-    """A program at every height, as text, and the seconds that each step took."""
+class Lowered:
+    """A program at every height, as text, the seconds that each step took, and what it costs."""
 
-    cascade: str
-    derivation: str
-    schedule: str
-    tiles: str
-    source: str
-    times: Mapping[str, float]
+    def __init__(self, cascade: str, derivation: str, schedule: str, tiles: str, source: str,
+                 times: Mapping[str, float], cost: Callable[[], Explanation]):
+        self.cascade, self.derivation, self.schedule = cascade, derivation, schedule
+        self.tiles, self.source, self.times = tiles, source, times
+        self._cost = cost
+
+    @functools.cached_property
+    def cost(self) -> str:
+        """Operations, bytes and predicted time of each tile program; nothing is called, but the machine is measured if
+        it was not yet."""
+        return str(self._cost())
 
 
 class Machine:
@@ -270,12 +280,12 @@ class Machine:
         """What was derived, as text; empty where no reduction depends on another."""
         return derivation_text(self.whole.derivation, self.whole.cascade, program.names, self.wanted)
 
-    def lowered(self, program: Program) -> Lowered:
-        """The texts."""
+    def lowered(self, program: Program, cost: Callable[[], Explanation]) -> Lowered:
+        """The texts; `cost` makes the report of what the program costs."""
         whole = self.whole
         return Lowered(str(program), self.derivation(program), nest_text(whole.nest),
                        "\n".join(map(tile_text, whole.tiles)),
-                       "\n".join(step.code.text for step in whole.steps), whole.times_s)
+                       "\n".join(step.code.text for step in whole.steps), whole.times_s, cost)
 
 
 def as_given(result: np.ndarray, arguments: Arguments):

@@ -174,9 +174,9 @@ def choose_register_tiles(nest: Nest) -> Nest:
         if any(inner.variable.name in jammed for inner in inside) or legal_unroll_and_jam(loop) is not None:
             continue
         # rows of different lengths have ends of their own, which pays where each lane has a loop of work
-        vary = bool(of_varying_length(loop))
-        if any(_share_lanes(loop, inner) and not (vary and inner.carried) for inner in inside):
-            apart = frozenset(inner.variable.name for inner in inside if not _shared(loop, inner))
+        varying = of_varying_length(loop)
+        if any(_share_lanes(loop, inner) and not (varying and inner.carried) for inner in inside):
+            apart = frozenset(inner.variable.name for inner in varying if not _shared(loop, inner))
             nest = unroll_and_jam(nest, name, ROWS, apart)
             jammed.add(name)
     return nest

@@ -64,7 +64,7 @@ class Explanation(NamedTuple):
     special_functions: float
     least_bytes: float
     predicted_s: float
-    measured: Timing
+    measured: Timing | None  # None where nothing was called
     limit_s: float
     formula: str
     binds: str
@@ -72,8 +72,8 @@ class Explanation(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The part of the measured time that the limit would take."""
-        return self.limit_s / self.measured.median_s
+        """The part of the time, measured if it was, that the limit would take."""
+        return self.limit_s / (self.measured.median_s if self.measured else self.predicted_s)
 
     def __str__(self):
         return "\n".join(line.rstrip() for line in _page(self))
@@ -89,9 +89,10 @@ def predicted(compiled: Compiled, call: CallData, machine: Machine) -> Predictio
 
 
 def explanation(name: str, compiled: Compiled, finder: Compiled | None, call: CallData, machine: Machine,
-                measured: Timing, derivation: str = "") -> Explanation:
+                measured: Timing | None, derivation: str = "") -> Explanation:
     """The report; nothing is run or measured here.
 
+    measured: how long a call takes, None for a report of predictions;
     finder: what looks for faults before each call; derivation: how the program was derived, if it was.
     """
     size = _size_of(call)
@@ -128,7 +129,7 @@ def _lanes(one: Cost) -> tuple[str, ...]:
 # Notes
 
 def _notes(compiled: Compiled, finder: Compiled | None, call: CallData, machine: Machine, cost: Prediction,
-           measured: Timing, expected_s: float) -> Iterator[str]:
+           measured: Timing | None, expected_s: float) -> Iterator[str]:
     """What a user would want to know, each where it is true."""
     used = {(node.op.name, node.args[0].dtype) for node in postorder(*compiled.tiles)
             if isinstance(node, Map) and node.args[0].dtype.is_float and not node.is_weak}
@@ -153,6 +154,8 @@ def _notes(compiled: Compiled, finder: Compiled | None, call: CallData, machine:
     yield from _about_threads(cost, call, machine)
     if not machine.is_measured:
         yield "the numbers of the machine are estimates: it was not measured, or other programs were at work"
+    if measured is None:
+        return
     if measured.median_s > UNEVEN * measured.fastest_s:
         yield (f"the calls differ, the fastest took {seconds(measured.fastest_s)}: other programs were at work, or "
                "memory was provided anew")
@@ -198,8 +201,9 @@ def _page(report: Explanation) -> Iterator[str]:
     machine = report.machine
     yield from _wrapped(f"predicted  {seconds(report.predicted_s):>8}  on {machine.name}, "
                         f"{machine.threads} thread{'s' * (machine.threads != 1)}", "  ", " " * 23)
-    calls = report.measured.calls
-    yield f"  measured   {seconds(report.measured.median_s):>8}  median of {calls} warm call{'s' * (calls != 1)}"
+    if report.measured:
+        calls = report.measured.calls
+        yield f"  measured   {seconds(report.measured.median_s):>8}  median of {calls} warm call{'s' * (calls != 1)}"
     yield from _wrapped(f"limit      {seconds(report.limit_s):>8}  {report.formula}", "  ", " " * 23)
     yield f"  share      {100 * report.share:>6.0f} %  of the limit"
     yield f"  binds      {report.binds}"
@@ -218,13 +222,14 @@ def _table(kernels: tuple[KernelLine, ...]) -> Iterator[str]:
     """One line a tile program, the longest texts cut so that it fits."""
     rows = [("program", "grid", "in lanes", "threads", "operations", "functions", "bytes", "predicted")]
     for one in kernels:
-        rows.append((_cut(one.name, 12), _cut(" x ".join(map(str, one.grid)) or "1", 16),
+        rows.append((_cut(one.name, 18), _cut(" x ".join(map(str, one.grid)) or "1", 16),
                      _cut(" ".join(one.in_lanes) or "none", 14), str(one.threads), quantity(one.operations, ""),
                      quantity(one.special_functions, "") if one.special_functions else "0", quantity(one.bytes, "B"),
                      seconds(one.predicted_s)))
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths[2] -= min(max(2 * len(widths) + sum(widths) - WIDTH, 0), widths[2] - len("in lanes"))
     for row in rows:
-        cells = [cell.ljust(width) if place < 3 else cell.rjust(width)
+        cells = [_cut(cell, width).ljust(width) if place < 3 else cell.rjust(width)
                  for place, (cell, width) in enumerate(zip(row, widths))]
         yield "  " + "  ".join(cells)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import einfall as ef
+from einfall.front import kernel as kernel_module
 from einfall.front.arguments import collect
 from einfall.measure.timing import Timing
 from einfall.plan.machine import described
@@ -122,6 +123,14 @@ def test_notes_about_numbers():
 
 def test_one_thread_needs_no_reason():
     assert not report(double, ones(20, 20), machine=MACHINE._replace(threads=1)).notes[1:]
+
+
+def test_the_cost_of_what_was_lowered_is_predicted_without_a_call(monkeypatch):
+    monkeypatch.setattr(kernel_module, "this_machine", lambda: MACHINE)
+    monkeypatch.setattr(kernel_module, "timed", None)
+    predicted = re.sub("  measured .*\n", "", PAGE).replace("    50 %", "    99 %")
+    derivation = "derivation\n  max and sum of j become one pass\n\n"
+    assert softmax.lower(ones(3000, 2000)).cost == predicted.replace(derivation, "")
 
 
 def test_programs_with_nothing_to_do_are_told_in_one_line():

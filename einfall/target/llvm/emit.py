@@ -21,7 +21,7 @@ from einfall.tile.nodes import Program
 
 __all__ = ["Emission", "Layout", "Module", "emit"]
 
-SETS = 4  # independent partial results of a vector reduction, to cover the latency of an addition
+SETS = 4  # independent partial results that a vector reduction has at least, to cover the latency of an addition
 
 
 class Layout(NamedTuple):
@@ -257,7 +257,7 @@ class Emission:
         wide = self.lanes * _registers_wide(loop)
         if wide > self.lanes:
             begin = self.wide_groups(loop, extent, wide)
-        if loop.monoid is not None and not any(isinstance(item, Loop) for item in loop.body):
+        if 0 < len(types) < SETS and loop.monoid is not None and not any(isinstance(item, Loop) for item in loop.body):
             begin, partial = self.unrolled(loop, full, types, partial)
         partial = self.counted(begin, full, list(zip(types, partial)),
                                lambda index, values: self.group(loop, index, values, None), self.lanes)
@@ -276,22 +276,23 @@ class Emission:
 
     def unrolled(self, loop: Loop, full: str, types: list[str], identity: list[str]) -> tuple[str, list[str]]:
         """Several groups a step, each with partial results of its own; (where it ends, the results together)."""
-        step = self.lanes * SETS
+        sets = -(-SETS // len(types))
+        step = self.lanes * sets
         end = self.builder.emit(f"and i64 {full}, {-step}")
 
         def body(index: str, values: list[str]) -> list[str]:
             after = []
-            for place in range(SETS):
+            for place in range(sets):
                 here = index if place == 0 else self.builder.emit(f"add nsw i64 {index}, {place * self.lanes}")
                 after += self.group(loop, here, values[place * len(types):(place + 1) * len(types)], None)
             return after
 
-        last = self.counted("0", end, list(zip(types * SETS, identity * SETS)), body, step)
-        sets = [[Register(name, self.lanes) for name in last[place * len(types):(place + 1) * len(types)]]
-                for place in range(SETS)]
-        while len(sets) > 1:
-            sets = [self.together(loop.monoid, one, other) for one, other in zip(sets[::2], sets[1::2])]
-        return end, [register.name for register in sets[0]]
+        last = self.counted("0", end, list(zip(types * sets, identity * sets)), body, step)
+        parts = [[Register(name, self.lanes) for name in last[place * len(types):(place + 1) * len(types)]]
+                for place in range(sets)]
+        while len(parts) > 1:
+            parts = [self.together(loop.monoid, one, other) for one, other in zip(parts[::2], parts[1::2])]
+        return end, [register.name for register in parts[0]]
 
     def group(self, loop: Loop, index: str, values: list[str], mask: str | None) -> list[str]:
         """The body for as many indices as there are lanes, from `index` on."""
