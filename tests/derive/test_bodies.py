@@ -8,6 +8,7 @@ from einfall.cascade.run import run
 from einfall.cascade.unfold import unfold
 from einfall.derive.derive import derive
 from tests.derive.bodies import bodies, disagreement
+from tests.derive.once import derivation_of
 from tests.tolerance import assert_agrees
 
 SEEDS = range(200)
@@ -121,12 +122,12 @@ SMALLEST = [
 ]
 
 
-@pytest.mark.parametrize("function, given", SMALLEST)
 @pytest.mark.parametrize("portion", [1, 2, 7, 64])
+@pytest.mark.parametrize("function, given", SMALLEST)
 def test_what_once_went_wrong(function, given, portion):
     cascade = ef.kernel(function).trace(*given).cascade
     inputs = dict(zip((item.name for item in cascade.inputs), given))
-    derivation = derive(cascade)
+    derivation = derivation_of(cascade)
     for actual, wanted in zip(run(unfold(derivation.cascade, portion).outputs, inputs),
                               run(cascade.outputs, inputs, measure="float64")):
         assert_agrees(actual.array, wanted, what=function.__name__)
