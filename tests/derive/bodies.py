@@ -17,9 +17,10 @@ import numpy as np
 
 from einfall.cascade.run import Fault, run
 from einfall.cascade.unfold import unfold
-from einfall.derive.derive import Derivation, derive
+from einfall.derive.derive import Derivation
 from einfall.instruments.reach import told_rare
 from tests.derive.kinds import KINDS, UNREACHED, kinds_of
+from tests.derive.once import derivation_of
 from tests.derive.refused import Body, made, refused
 from tests.tolerance import assert_agrees
 
@@ -249,7 +250,7 @@ def bodies(seed: int) -> Body:
 def disagreement(body: Body, portions: tuple[int, ...] = PORTIONS) -> tuple[Derivation, str]:
     """What was derived, and where its results differ from the program as written; nothing where they agree."""
     cascade = body.kernel.trace(*body.arguments).cascade
-    derivation = derive(cascade)
+    derivation = derivation_of(cascade)
     if not derivation.states:
         return derivation, ""
     inputs = dict(zip((item.name for item in cascade.inputs), body.arguments))

@@ -35,6 +35,7 @@ def test_random_bodies_agree(first):
     assert derived >= 12
 
 
+@pytest.mark.slow
 def test_each_kind_of_refusal_is_reached():
     """In a tenth of the programs in which each is wanted twenty times."""
     found = set()
