@@ -1,8 +1,17 @@
 """Options of the test run."""
 
 import os
+import pathlib
+import sys
 
 os.environ["EINFALL_PROBE"] = "0"  # reports in tests take estimated numbers: nothing is measured, nothing is kept
+
+if sys.dont_write_bytecode:
+    # workers and the processes that tests start would each compile every file again: it is kept beside pytest's own
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(pathlib.Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 def pytest_addoption(parser):

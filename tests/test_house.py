@@ -1,6 +1,7 @@
 """The shape of the house: imports go one way, files and functions stay small, everything says what it is."""
 
 import ast
+import functools
 import io
 import pathlib
 import re
@@ -21,6 +22,13 @@ FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "einfall").rglob("*.py
 PROSE = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
+@functools.cache
+def source(path: pathlib.Path) -> tuple[str, ast.Module]:
+    """A file, and what Python reads in it."""
+    text = (ROOT / path).read_text()
+    return text, ast.parse(text)
+
+
 def imports(module: ast.Module):
     """(module name, line, stands at the top) of each import in a file."""
     at_top = set(module.body)
@@ -37,14 +45,14 @@ def imports(module: ast.Module):
         yield from ((name, statement.lineno, statement in at_top) for name in found)
 
 
-def code_lines(text: str) -> set[int]:
+def code_lines(text: str, module: ast.Module) -> set[int]:
     """The lines that hold code: no blank lines, comments or docstrings."""
     skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in skipped:
             lines.update(range(token.start[0], token.end[0] + 1))
-    for item in ast.walk(ast.parse(text)):
+    for item in ast.walk(module):
         if isinstance(item, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(item) is not None:
             lines.difference_update(range(item.body[0].lineno, item.body[0].end_lineno + 1))
     return lines
@@ -57,7 +65,7 @@ def test_imports_go_one_way(path):
         return  # the door: it re-exports api
     here = parts[1].removesuffix(".py")
     assert here in ROOMS, f"{path}: {here} is not a room; see ARCHITECTURE"
-    for name, line, at_top in imports(ast.parse((ROOT / path).read_text())):
+    for name, line, at_top in imports(source(path)[1]):
         top = name.split(".")[0]
         if top != "einfall":
             assert at_top or (top in LATE and here in LATE_ROOMS), f"{path}:{line}: import {name} at the top"
@@ -72,11 +80,10 @@ def test_imports_go_one_way(path):
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_files_are_small_and_say_what_they_are(path):
-    text = (ROOT / path).read_text()
-    module = ast.parse(text)
+    text, module = source(path)
     assert path.stem not in VAGUE, f"{path}: a name that says nothing"
     assert ast.get_docstring(module), f"{path}: one line that says what is here"
-    lines = code_lines(text)
+    lines = code_lines(text, module)
     if str(path) not in TABLES:
         assert len(lines) <= 600, f"{path}: {len(lines)} code lines; the bound is 600"
     for item in ast.walk(module):

@@ -5,17 +5,39 @@ from collections import Counter
 import numpy as np
 
 from einfall.base.node import Node, children, postorder
+from einfall.cascade import nodes, states
 from einfall.cascade.domain import is_constant, is_domain
 from einfall.cascade.nodes import Access, Cascade, History, Index, Input, Rank, Reduce, Scan, State, Tensor
+from einfall.scalar import monoids
+from einfall.scalar import nodes as scalar_nodes
+from einfall.scalar.monoids import NAMED
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
+from einfall.scalar.ops import OPS
 
-__all__ = ["FEATURES", "reached"]
+__all__ = ["DTYPES", "FEATURES", "LEAST", "MONOIDS", "NODES", "OPERATORS", "reached", "told_rare"]
+
+LEAST, MANY = 20, 2000  # so often is each thing reached in so many programs
+OPERATORS = [f"op:{name}" for name in OPS]
+MONOIDS = [f"monoid:{name}" for name in (*NAMED, "argmax", "argmin", "times", "after", "welford", "most", "compound")]
+# the bases of others are no nodes of a program; the extent of a rank and what is carried stand for others meanwhile
+NODES = [f"node:{name}" for module in (nodes, states, scalar_nodes, monoids) for name, value in vars(module).items()
+         if isinstance(value, type) and issubclass(value, Node) and value.__module__ == module.__name__
+         and name not in ("Source", "Expr", "Leaf", "Extent", "Carried")]
+DTYPES = [f"dtype:{name}" for name in ("bool", "i32", "i64", "f32", "f64")]
 
 FEATURES = ["absent", "affine", "affine-two", "broadcast", "diagonal", "element", "empty-extent", "equal-scatter",
             "float-guard", "gather", "guard", "infinity", "integer-scan", "boolean-scan", "merge", "missing-number",
             "multi-reduce", "negative-stride", "non-commutative", "odd-stride", "order", "pad", "rename", "results",
             "scalar", "scan-axes", "scan-exclusive", "scan-last", "scan-reverse", "scan-states", "shadow", "shift",
             "split", "stride"]
+
+
+def told_rare(found: Counter, wanted: list[str], programs: int) -> bool:
+    """Prints what was reached too rarely; whether that is a failure, as it is where there were many programs."""
+    rare = [f"{name} ({found[name]})" for name in wanted if found[name] < LEAST]
+    if rare:
+        print(f"reached fewer than {LEAST} times: {', '.join(rare)}")
+    return bool(rare) and programs >= MANY
 
 
 def reached(program: Cascade, arguments: tuple = ()) -> Counter:

@@ -5,7 +5,6 @@
 prints every program whose derived form disagrees with it as written, and counts of what was derived and refused.
 """
 
-import linecache
 import random
 import re
 import sys
@@ -13,14 +12,16 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import NamedTuple
 
 import numpy as np
 
 from einfall.cascade.run import Fault, run
 from einfall.cascade.unfold import unfold
-from einfall.derive.derive import Derivation, derive
-from einfall.front.kernel import Kernel
+from einfall.derive.derive import Derivation
+from einfall.instruments.reach import told_rare
+from tests.derive.kinds import KINDS, UNREACHED, kinds_of
+from tests.derive.once import derivation_of
+from tests.derive.refused import Body, made, refused
 from tests.tolerance import assert_agrees
 
 __all__ = ["Body", "bodies", "disagreement"]
@@ -28,14 +29,6 @@ __all__ = ["Body", "bodies", "disagreement"]
 PORTIONS = (1, 3, 64)
 LENGTHS = (0, 1, 2, 17, 61, 70)
 STYLES = ("normal",) * 6 + ("offset", "positive", "whole", "quarters", "zeros first", "cancelling", "masked", "wide")
-
-
-class Body(NamedTuple):
-    """A program of one seed, and what to call it with."""
-
-    source: str
-    kernel: Kernel
-    arguments: tuple[np.ndarray, ...]
 
 
 class _Drawer:
@@ -251,17 +244,13 @@ def bodies(seed: int) -> Body:
     given = {"X": _array(rng, drawer.pick(*STYLES), shape, dtype), "c": rng.standard_normal(3).astype(dtype),
              "W": _array(rng, "positive" if weights == "masked" else weights, shape, dtype),
              "V": rng.standard_normal((length, 2)).astype(dtype)}
-    filename = f"<body {seed}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    names: dict = {"__name__": "generated"}
-    exec(compile(source, filename, "exec"), names)
-    return Body(source, names["program"], tuple(given[name] for name in known["parameters"]))
+    return Body(source, made(source, f"<body {seed}>"), tuple(given[name] for name in known["parameters"]))
 
 
 def disagreement(body: Body, portions: tuple[int, ...] = PORTIONS) -> tuple[Derivation, str]:
     """What was derived, and where its results differ from the program as written; nothing where they agree."""
     cascade = body.kernel.trace(*body.arguments).cascade
-    derivation = derive(cascade)
+    derivation = derivation_of(cascade)
     if not derivation.states:
         return derivation, ""
     inputs = dict(zip((item.name for item in cascade.inputs), body.arguments))
@@ -286,25 +275,30 @@ def disagreement(body: Body, portions: tuple[int, ...] = PORTIONS) -> tuple[Deri
 
 
 def _trial(seed: int) -> tuple[Counter, str]:
-    found: Counter = Counter()
-    try:
-        body = bodies(seed)
-        derivation, problem = disagreement(body)
-    except Exception as failure:
-        return Counter({"exceptions": 1}), f"seed {seed}: {type(failure).__name__}: {failure}"
-    for state in derivation.states:
-        found.update(f"derived: {proof.rule}, rank {proof.rank}, {proof.kind}" for proof in state.proofs)
-        found["derived"] += len(state.proofs)
-    for refusal in derivation.refusals:
-        found[f"refused: {re.sub(r'on probes:.*|:.*', '', refusal.reason)}"] += 1
-        found["refused"] += 1
-    found["programs with a state"] += bool(derivation.states)
-    found["disagreements"] += bool(problem)
-    return found, f"seed {seed}: {problem}\n{body.source}" if problem else ""
+    """What is derived and refused of both programs of a seed, and what went wrong with them."""
+    found, problems = Counter(), []
+    for make in (bodies, refused):
+        try:
+            body = make(seed)
+            derivation, problem = disagreement(body)
+        except Exception as failure:
+            found["exceptions"] += 1
+            problems.append(f"{make.__name__}({seed}): {type(failure).__name__}: {failure}")
+            continue
+        for state in derivation.states:
+            found.update(f"derived: {proof.rule}, rank {proof.rank}, {proof.kind}" for proof in state.proofs)
+            found["derived"] += len(state.proofs)
+        found.update(f"refused: {kind}" for kind in kinds_of(derivation))
+        found["refused"] += len(derivation.refusals)
+        found["programs with a state"] += bool(derivation.states)
+        found["disagreements"] += bool(problem)
+        if problem:
+            problems.append(f"{make.__name__}({seed}): {problem}\n{body.source}")
+    return found, "\n".join(problems)
 
 
 def main(first: int, end: int) -> int:
-    """Tries the programs of the seeds; the number that disagree."""
+    """Tries the programs of the seeds; the number that disagree, and 1 more where a kind of refusal is rare."""
     begin, found = time.monotonic(), Counter()
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         for counts, problem in pool.map(_trial, range(first, end), chunksize=20):
@@ -314,7 +308,7 @@ def main(first: int, end: int) -> int:
     print("\n".join(f"{count:7}  {name}" for name, count in sorted(found.items())))
     failures = found["disagreements"] + found["exceptions"]
     print(f"seeds {first}..{end - 1}: {failures} disagree, {time.monotonic() - begin:.0f} s")
-    return failures
+    return failures + told_rare(found, [f"refused: {kind}" for kind in KINDS if kind not in UNREACHED], end - first)
 
 
 if __name__ == "__main__":

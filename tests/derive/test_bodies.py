@@ -8,6 +8,9 @@ from einfall.cascade.run import run
 from einfall.cascade.unfold import unfold
 from einfall.derive.derive import derive
 from tests.derive.bodies import bodies, disagreement
+from tests.derive.kinds import KINDS, UNREACHED, kinds_of
+from tests.derive.once import derivation_of
+from tests.derive.refused import refused
 from tests.tolerance import assert_agrees
 
 SEEDS = range(200)
@@ -30,6 +33,16 @@ def test_random_bodies_agree(first):
         derived += len(derivation.states)
         assert not problem, f"seed {seed}: {problem}\n{body.source}"
     assert derived >= 12
+
+
+@pytest.mark.slow
+def test_each_kind_of_refusal_is_reached():
+    """In a tenth of the programs in which each is wanted twenty times."""
+    found = set()
+    for seed in SEEDS:
+        for body in (bodies(seed), refused(seed)):
+            found.update(kinds_of(derivation_of(body.kernel.trace(*body.arguments).cascade)))
+    assert found == set(KINDS) - UNREACHED
 
 
 def sum_that_is_0_on_its_way(X):
@@ -121,12 +134,12 @@ SMALLEST = [
 ]
 
 
-@pytest.mark.parametrize("function, given", SMALLEST)
 @pytest.mark.parametrize("portion", [1, 2, 7, 64])
+@pytest.mark.parametrize("function, given", SMALLEST)
 def test_what_once_went_wrong(function, given, portion):
     cascade = ef.kernel(function).trace(*given).cascade
     inputs = dict(zip((item.name for item in cascade.inputs), given))
-    derivation = derive(cascade)
+    derivation = derivation_of(cascade)
     for actual, wanted in zip(run(unfold(derivation.cascade, portion).outputs, inputs),
                               run(cascade.outputs, inputs, measure="float64")):
         assert_agrees(actual.array, wanted, what=function.__name__)

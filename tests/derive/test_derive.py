@@ -12,19 +12,20 @@ from einfall.cascade.unfold import unfold
 from einfall.derive.derive import derive
 from einfall.derive.text import text
 from tests.derive.cases import DERIVED, REFUSED, arguments, i, k, log_sum_exp
+from tests.derive.once import derivation_of
 from tests.tolerance import assert_agrees
 
 NAMES = {"ids": lambda case: case.kernel.__name__}
 
 
-@pytest.mark.parametrize("case", DERIVED + REFUSED, **NAMES)
 @pytest.mark.parametrize("portion", [1, 7, 64])
+@pytest.mark.parametrize("case", DERIVED + REFUSED, **NAMES)
 def test_derived_program_agrees_with_the_program_as_written(case, portion):
     given = arguments(case, portion)
     program = case.kernel.trace(*given)
     inputs = dict(zip((item.name for item in program.cascade.inputs), given))
     expected = run(program.cascade.outputs, inputs, measure="float64")
-    unfolded = unfold(derive(program.cascade).cascade, portion)
+    unfolded = unfold(derivation_of(program.cascade).cascade, portion)
     for actual, wanted in zip(run(unfolded.outputs, inputs), expected):
         assert_agrees(actual.array, wanted, what=case.kernel.__name__)
 
@@ -71,8 +72,8 @@ def test_lower_tells_whether_a_state_is_used():
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, 5.0]
 
 
-@pytest.mark.parametrize("case", DERIVED, **NAMES)
 @pytest.mark.parametrize("value", SPECIAL)
+@pytest.mark.parametrize("case", DERIVED, **NAMES)
 def test_special_values_reach_what_they_reach_in_the_program_as_written(case, value):
     given = arguments(case, 7)
     given[0][..., -2] = value  # in the last portion of some cuts
@@ -81,7 +82,7 @@ def test_special_values_reach_what_they_reach_in_the_program_as_written(case, va
     inputs = dict(zip((item.name for item in program.cascade.inputs), given))
     expected = run(program.cascade.outputs, inputs)
     for portion in (5, 61):
-        unfolded = unfold(derive(program.cascade).cascade, portion)
+        unfolded = unfold(derivation_of(program.cascade).cascade, portion)
         for actual, wanted in zip(run(unfolded.outputs, inputs), expected):
             np.testing.assert_array_equal(np.isnan(actual.array), np.isnan(wanted.array))
             np.testing.assert_array_equal(np.isinf(actual.array), np.isinf(wanted.array))
@@ -94,7 +95,7 @@ def test_ranks_of_extent_0_and_1(case):
                  for array in arguments(case, 3)]
         program = case.kernel.trace(*given)
         inputs = dict(zip((item.name for item in program.cascade.inputs), given))
-        unfolded = unfold(derive(program.cascade).cascade, 4)
+        unfolded = unfold(derivation_of(program.cascade).cascade, 4)
         for actual, wanted in zip(run(unfolded.outputs, inputs), run(program.cascade.outputs, inputs)):
             np.testing.assert_allclose(actual.array, wanted.array, atol=1e-300)
 

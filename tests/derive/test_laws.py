@@ -6,10 +6,10 @@ import mpmath
 import pytest
 
 from einfall.cascade.nodes import Rank
-from einfall.derive.derive import derive
 from einfall.derive.probe import probed_rank
 from tests.derive.cases import DERIVED, REFUSED, arguments
 from tests.derive.exact import DIGITS, Exact
+from tests.derive.once import derivation_of
 
 NAMES = {"ids": lambda case: case.kernel.__name__}
 ELEMENTS = 12
@@ -26,7 +26,7 @@ def states_of(case):
     given = arguments(case, 5)
     cascade = case.kernel.trace(*given).cascade
     inputs = dict(zip((item.name for item in cascade.inputs), given))
-    for derived in derive(cascade).states:
+    for derived in derivation_of(cascade).states:
         outside = [variable for variable in derived.fused.free if isinstance(variable, Rank)]
         yield Exact(derived.group, inputs, outside)
 
@@ -91,7 +91,7 @@ def test_a_correction_in_two_ways_is_one_correction(case):
 
 @pytest.mark.parametrize("case", DERIVED + REFUSED, **NAMES)
 def test_the_rank_of_the_normal_form_is_that_of_probes(case):
-    for derived in derive(case.kernel.trace(*arguments(case, 0)).cascade).states:
+    for derived in derivation_of(case.kernel.trace(*arguments(case, 0)).cascade).states:
         for proof in derived.proofs:
             if proof.rule == "sum":
                 probed = probed_rank(derived.group.reader, proof.reduction.bodies[0])

@@ -1,6 +1,7 @@
 """Random programs at every height: `python -m tests.differential.fuzz FIRST END` prints disagreements and the reach.
 
-A disagreement is printed with its seed and its source; the exit status is 1 if there was one.
+A disagreement is printed with its seed and its source; the exit status is 1 if there was one, or if something that
+a program can hold, or a kind of refusal, was reached too rarely in as many programs as `make fuzz` tries.
 """
 
 import os
@@ -12,14 +13,25 @@ from multiprocessing import get_context
 
 from rich.progress import Progress
 
+from einfall.base.node import postorder
+from einfall.cascade.nodes import Cascade
+from einfall.cascade.states import Component, Fused, Total
 from einfall.instruments.generate import generate, reached
+from einfall.instruments.reach import DTYPES, FEATURES, MONOIDS, NODES, OPERATORS, told_rare
+from tests.derive.bodies import bodies
+from tests.derive.kinds import KINDS, UNREACHED, kinds_of
+from tests.derive.once import derivation_of
+from tests.derive.refused import refused
 from tests.differential.heights import assert_agrees_at_every_height
 
 
 def trial(seed: int) -> tuple[Counter, str]:
     """What a program reaches, and what went wrong with it."""
     program = generate(seed)
-    found = reached(program.kernel.trace(*program.arguments).cascade, program.arguments)
+    cascade = program.kernel.trace(*program.arguments).cascade
+    found = reached(cascade, program.arguments) + derived(cascade)
+    for body in (bodies(seed), refused(seed)):  # compared by tests.derive.bodies
+        found += derived(body.kernel.trace(*body.arguments).cascade)
     try:
         assert_agrees_at_every_height(program.kernel, program.arguments)
     except Exception as failure:
@@ -27,8 +39,17 @@ def trial(seed: int) -> tuple[Counter, str]:
     return found, ""
 
 
+def derived(cascade: Cascade) -> Counter:
+    """The derived nodes of a program, and the kinds of its refusals."""
+    derivation = derivation_of(cascade)
+    found = Counter(f"node:{type(node).__name__}" for node in postorder(*derivation.cascade.outputs)
+                    if isinstance(node, Component | Fused | Total))
+    found.update(f"refused: {kind}" for kind in kinds_of(derivation))
+    return found
+
+
 def main(first: int, end: int) -> int:
-    """Tries the programs of the seeds; the number that disagree."""
+    """Tries the programs of the seeds; the number that disagree, and 1 more where something is rare."""
     begin, found, failures = time.monotonic(), Counter(), 0
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool, Progress(transient=True) as progress:
         for reach, failure in progress.track(pool.map(trial, range(first, end), chunksize=4), total=end - first):
@@ -39,7 +60,9 @@ def main(first: int, end: int) -> int:
     print("\n".join(f"{name:28} {count:7}" for name, count in sorted(found.items())))
     print(f"seeds {first}..{end - 1}: {end - first - failures} agree at every height, {failures} do not, "
           f"{time.monotonic() - begin:.0f} s")
-    return failures
+    wanted = [*OPERATORS, *MONOIDS, *NODES, *DTYPES, *(f"feature:{name}" for name in FEATURES),
+              *(f"refused: {kind}" for kind in KINDS if kind not in UNREACHED)]
+    return failures + told_rare(found, wanted, end - first)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The heights at which a program can be run, and the comparison of each with the reference."""
 
 from collections.abc import Collection
+from functools import lru_cache
 
 import numpy as np
 
 from einfall.cascade import parse as cascade_text
+from einfall.cascade.nodes import Cascade
 from einfall.cascade.run import run as run_cascade
 from einfall.cascade.text import text as cascade_as_text
 from einfall.front.arguments import Arguments, collect
@@ -12,66 +14,84 @@ from einfall.front.kernel import Kernel, Program, evaluated
 from einfall.front.trace import evaluate
 from einfall.nest import text as nest_text
 from einfall.nest.run import run as run_nest
-from einfall.pipeline import Compiled, compile_cascade
+from einfall.pipeline import PORTION, Compiled, compile_cascade
 from einfall.plan.fusion import worthwhile
 from einfall.plan.vectors import are_worthwhile
 from einfall.runtime.launch import launch
 from einfall.tile import text as tile_text
 from einfall.tile.run import run as run_tile
+from tests.derive.once import derivation_of
 from tests.tolerance import assert_agrees
 
 __all__ = ["COMPILED_AGAIN", "HEIGHTS", "assert_agrees_at_every_height", "leaves"]
 
 
-def at_text(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+@lru_cache(32)
+def compiled_of(cascade: Cascade, units: frozenset, small: frozenset, wanted: frozenset[int] | None = None, *,
+                is_staged: bool = True, lanes: int | None = None, portion: int = PORTION) -> Compiled:
+    """A program compiled: once for data of other extents, or in other places, that is compiled alike."""
+    return compile_cascade(cascade, units, small, wanted, derivation_of(cascade), lambda copies: is_staged,
+                           lanes=lanes, portion=portion)
+
+
+def in_portions(program: Program, arguments: Arguments) -> Compiled:
+    """The program with all its states, in portions so small that these data have several."""
+    return compiled_of(program.cascade, arguments.units, arguments.small, portion=5)
+
+
+def at_text(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """The cascade printed and read back."""
     cascade = cascade_text.parse(str(program))
     assert cascade is program.cascade
     return [result.array for result in run_cascade(cascade.outputs, arguments.arrays, arguments.scalars)]
 
 
-def at_derived(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+def at_derived(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """The cascade with its dependent reductions in one sweep, portion by portion."""
-    assert cascade_text.parse(cascade_as_text(compiled.chosen)) is compiled.chosen
-    return [result.array for result in run_cascade(compiled.chosen.outputs, arguments.arrays, arguments.scalars)]
+    chosen = in_portions(program, arguments).chosen
+    assert cascade_text.parse(cascade_as_text(chosen)) is chosen
+    return [result.array for result in run_cascade(chosen.outputs, arguments.arrays, arguments.scalars)]
 
 
-def at_nest(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+def at_nest(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """The nest, loop by loop."""
-    assert nest_text.parse(nest_text.text(compiled.nest)) is compiled.nest
-    return run_nest(compiled.nest, arguments.arrays, arguments.scalars)
+    nest = in_portions(program, arguments).nest
+    assert nest_text.parse(nest_text.text(nest)) is nest
+    return run_nest(nest, arguments.arrays, arguments.scalars)
 
 
-def at_tile(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+def at_tile(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """The tile programs, instance by instance."""
-    memory: dict[str, np.ndarray] = {}
+    compiled, memory = in_portions(program, arguments), {}
     for tile in compiled.tiles:
         assert tile_text.parse(tile_text.text(tile)) is tile
         run_tile(tile, arguments.arrays, arguments.scalars, memory)
     return [memory[buffer.name] for buffer in compiled.nest.outputs]
 
 
-def at_machine(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+def at_machine(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """Machine code."""
+    compiled = in_portions(program, arguments)
     return launch(compiled.steps, compiled.nest.outputs, arguments.arrays, arguments.scalars)
 
 
-def at_call(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+def at_call(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """Machine code as a call has it: with the states and copies that are worth it, in portions of their usual size."""
     def size(extent) -> int:
         return evaluate(extent, arguments.sizes)
 
-    if not compiled.derivation.states and are_worthwhile(compiled.copies, size):
-        return at_machine(program, compiled, arguments)
-    wanted = worthwhile(compiled.derivation, program.cascade, size)
-    called = compile_cascade(program.cascade, arguments.units, arguments.small, wanted, compiled.derivation,
-                             lambda copies: are_worthwhile(copies, size))
+    derivation, copies = derivation_of(program.cascade), in_portions(program, arguments).copies
+    if not derivation.states and are_worthwhile(copies, size):
+        return at_machine(program, arguments)
+    wanted = worthwhile(derivation, program.cascade, size)
+    called = compiled_of(program.cascade, arguments.units, arguments.small, wanted,
+                         is_staged=are_worthwhile(copies, size))
     return launch(called.steps, called.nest.outputs, arguments.arrays, arguments.scalars)
 
 
-def at_few_lanes(program: Program, compiled: Compiled, arguments: Arguments) -> list[np.ndarray]:
+def at_few_lanes(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """Machine code from the same schedule, with four lanes."""
-    narrow = compile_cascade(program.cascade, arguments.units, lanes=4, portion=3)
+    narrow = compiled_of(program.cascade, arguments.units, frozenset(), lanes=4, portion=3)
     return launch(narrow.steps, narrow.nest.outputs, arguments.arrays, arguments.scalars)
 
 
@@ -88,10 +108,10 @@ def assert_agrees_at_every_height(kernel: Kernel, args: tuple, kwargs: dict | No
     """Each height gives what the reference gives, within the rounding of the types it computes in."""
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs or {})
     program = kernel.program(arguments)
-    compiled = compile_cascade(program.cascade, arguments.units, arguments.small, portion=5)
-    references = {measure: evaluated(program, arguments, {}, measure) for measure in ("float64", "nominal")}
+    references = {measure: evaluated(program, arguments, {}, measure)
+                  for measure in sorted({HEIGHTS[name][1] for name in heights})}
     for name, (height, measure) in ((name, HEIGHTS[name]) for name in heights):
-        for place, (actual, expected) in enumerate(zip(height(program, compiled, arguments), references[measure])):
+        for place, (actual, expected) in enumerate(zip(height(program, arguments), references[measure])):
             assert_agrees(actual, expected, what=f"{kernel.__name__} at {name}, result {place}")
 
 
