@@ -11,7 +11,7 @@ import typing
 import weakref
 from _weakref import _remove_dead_weakref  # removes a key if its value is dead, in one step
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 
 __all__ = ["Node", "children", "field_values", "postorder", "rebuild", "rewrite"]
 
@@ -28,20 +28,19 @@ def _key(value):
     return value
 
 
-def _fits(value, expected) -> bool:
-    """Whether a field value has its declared type."""
+def _test_of(expected) -> Callable[[object], bool]:
+    """The function that says whether a field value has its declared type."""
     if isinstance(expected, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(expected))
+        options = tuple(map(_test_of, typing.get_args(expected)))
+        return lambda value: any(option(value) for option in options)
     if expected is None or expected is types.NoneType:
-        return value is None
+        return lambda value: value is None
     if typing.get_origin(expected) is tuple:
-        item, *_ = typing.get_args(expected)
-        return type(value) is tuple and all(_fits(entry, item) for entry in value)
-    if expected is int:
-        return type(value) is int
-    if expected is float:
-        return type(value) is float
-    return isinstance(value, expected)
+        item, *_ = map(_test_of, typing.get_args(expected)[:1])
+        return lambda value: type(value) is tuple and all(map(item, value))
+    if expected is int or expected is float:
+        return lambda value: type(value) is expected
+    return lambda value: isinstance(value, expected)
 
 
 class _Entry(weakref.ref):
@@ -73,7 +72,7 @@ class NodeType(type):
         own = tuple(field for field in namespace.get("__annotations__", {}) if not field.startswith("_"))
         inherited = tuple(field for base in bases for field in getattr(base, "fields", ()))
         derived = namespace.get("derived", ())
-        namespace["__slots__"] = (*own, *derived, *(("__weakref__",) if not bases else ()))
+        namespace["__slots__"] = (*own, *derived, *(("__weakref__", "below") if not bases else ()))
         namespace["fields"] = inherited + own
         namespace["__match_args__"] = inherited + own
         return super().__new__(meta, name, bases, namespace)
@@ -81,7 +80,7 @@ class NodeType(type):
     def __init__(cls, name, bases, namespace):
         super().__init__(name, bases, namespace)
         cls._table = {}
-        cls._types = None
+        cls._tests = None
 
     def __call__(cls, *values):
         key = tuple(map(_key, values))
@@ -93,6 +92,7 @@ class NodeType(type):
         made = cls.__new__(cls)
         for field, value in zip(cls.fields, values):
             object.__setattr__(made, field, value)
+        object.__setattr__(made, "below", tuple(_nodes_in(values)))
         made.derive()
         _forget_the_dead()
         entry = _Entry(made, _DEAD.append)
@@ -104,13 +104,13 @@ class NodeType(type):
             _remove_dead_weakref(cls._table, key)
 
     def _check(cls, values) -> None:
-        if cls._types is None:
+        if cls._tests is None:  # names of classes that are defined later are known now
             hints = typing.get_type_hints(cls)
-            cls._types = tuple(hints[field] for field in cls.fields)
+            cls._tests = tuple((_test_of(hints[field]), field, hints[field]) for field in cls.fields)
         if len(values) != len(cls.fields):
             raise TypeError(f"{cls.__name__} takes {', '.join(cls.fields)}; {len(values)} values were given")
-        for field, value, expected in zip(cls.fields, values, cls._types):
-            if not _fits(value, expected):
+        for value, (fits, field, expected) in zip(values, cls._tests):
+            if not fits(value):
                 raise TypeError(f"{cls.__name__}.{field} is a {expected}, not {value!r}")
 
 
@@ -153,17 +153,19 @@ def field_values(node: Node) -> tuple:
     return tuple(getattr(node, field) for field in node.fields)
 
 
-def _nodes_in(value) -> Iterator[Node]:
-    if isinstance(value, Node):
-        yield value
-    elif type(value) is tuple:
-        for entry in value:
-            yield from _nodes_in(entry)
+def _nodes_in(values: tuple) -> list[Node]:
+    found: list[Node] = []
+    for value in values:
+        if isinstance(value, Node):
+            found.append(value)
+        elif type(value) is tuple and value:
+            found += _nodes_in(value)
+    return found
 
 
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes in the fields, in order."""
-    return tuple(_nodes_in(field_values(node)))
+    return node.below
 
 
 def postorder(*roots: Node, known: Container[Node] = ()) -> Iterator[Node]:
@@ -182,11 +184,13 @@ def postorder(*roots: Node, known: Container[Node] = ()) -> Iterator[Node]:
             yield node
             continue
         stack.append((node, True))
-        stack.extend((child, False) for child in reversed(children(node)) if child not in seen)
+        stack += [(child, False) for child in reversed(node.below) if child not in seen]
 
 
 def rebuild(node: Node, change) -> Node:
     """The node with `change` applied to each child; the node itself where nothing changed."""
+    if all(change(child) is child for child in node.below):
+        return node
 
     def changed(value):
         if isinstance(value, Node):
@@ -195,9 +199,7 @@ def rebuild(node: Node, change) -> Node:
             return tuple(map(changed, value))
         return value
 
-    values = field_values(node)
-    after = tuple(map(changed, values))
-    return node if all(new is old or new == old for new, old in zip(after, values)) else type(node)(*after)
+    return type(node)(*map(changed, field_values(node)))
 
 
 def rewrite(root: Node, rule, memo: dict | None = None) -> Node:
