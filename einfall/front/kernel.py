@@ -342,7 +342,7 @@ def _symbols(value, arguments: Arguments):
 
 
 def _called(held: Kernel, values: dict):
-    """The result of the user's function, and its local names when it returned."""
+    """The result of the user's function, and its local names when it returned; none while a profiler is at work."""
     code, found = held.function.__code__, {}
 
     def watch(frame, event, value):
@@ -351,12 +351,13 @@ def _called(held: Kernel, values: dict):
 
     bound = held.signature.bind_partial()
     bound.arguments.update(values)
-    before = sys.getprofile()
+    if sys.getprofile() is not None:  # there is one at a time, and one in C cannot be put back
+        return held.function(*bound.args, **bound.kwargs), found
     try:
         sys.setprofile(watch)
         return held.function(*bound.args, **bound.kwargs), found
     finally:
-        sys.setprofile(before)
+        sys.setprofile(None)
 
 
 def _results(held: Kernel, result, outputs: list[Array]):

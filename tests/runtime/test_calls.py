@@ -1,7 +1,9 @@
 """Threads, forks, many calls: the same bits, and nothing lost."""
 
+import cProfile
 import gc
 import os
+import pstats
 import subprocess
 import sys
 import threading
@@ -192,3 +194,19 @@ def test_a_tensor_made_inside_a_step_is_made_again_in_every_step():
 
     assert_agrees_at_every_height(shifted, (normal(6, 5),))
     assert_agrees_at_every_height(mixed, (normal(4, 5), normal(3)))
+
+
+def test_a_kernel_is_traced_while_a_profiler_is_at_work():
+    @ef.kernel
+    def total(A):
+        doubled = A[i, j] * 2.0
+        return ef.sum(doubled, over=j)[i]
+
+    profile = cProfile.Profile()
+    profile.enable()
+    try:
+        result = total(np.ones((3, 4)))
+    finally:
+        profile.disable()
+    assert np.array_equal(result, np.full(3, 8.0))
+    assert any(name == "total" for _, _, name in pstats.Stats(profile).stats)
