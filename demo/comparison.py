@@ -16,6 +16,7 @@ __all__ = ["Outcome", "agreement", "compare", "peer_distance"]
 CHECKED = 8  # coordinates of the checked rank, spread over its extent
 PEERS = 1e-3  # how far NumPy and torch may be, as a share of the largest value: |x|² + |y|² − 2xy loses digits
 SECONDS, LEAST, MOST = 4.0, 3, 25  # of the interleaved runs
+PAUSE_S = 0.12  # before each: threads of OpenBLAS wait for work in a loop for 0.1 s, and take a core from the next one
 
 
 class Outcome(NamedTuple):
@@ -83,6 +84,7 @@ def compare(program: Program, say: Callable[[str], None], seconds: float = SECON
             len(times_s["torch"]) < MOST and time.perf_counter() - begin < seconds):
         say(f"run {len(times_s['torch']) + 1}")
         for name, (function, given) in runs.items():
+            time.sleep(PAUSE_S)
             times_s[name].append(_timed(function, given)[1])
     medians = {name: statistics.median(found) for name, found in times_s.items()}
     return Outcome(program, medians, first_s, distance, share, peers, program.see(result, arguments))

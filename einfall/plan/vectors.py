@@ -169,16 +169,20 @@ def choose_register_tiles(nest: Nest) -> Nest:
     each load of such lanes then serves `ROWS` iterations.
     """
     jammed: set[str] = set()
-    for name, loop in loops(nest).items():  # inner loops first: of several that share lanes the innermost is jammed
-        inside = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
-        if any(inner.variable.name in jammed for inner in inside) or legal_unroll_and_jam(loop) is not None:
-            continue
-        # rows of different lengths have ends of their own, which pays where each lane has a loop of work
-        varying = of_varying_length(loop)
-        if any(_share_lanes(loop, inner) and not (varying and inner.carried) for inner in inside):
-            apart = frozenset(inner.variable.name for inner in varying if not _shared(loop, inner))
-            nest = unroll_and_jam(nest, name, ROWS, apart)
-            jammed.add(name)
+    # each lane has a loop of work, or is one element of it; inner loops first: the innermost that share lanes is jammed
+    for has_loop in (True, False):
+        for name, loop in loops(nest).items():
+            inside = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
+            sharing = [inner for inner in inside if _share_lanes(loop, inner) and has_loop is not bool(inner.carried)]
+            varying = of_varying_length(loop)  # rows with ends of their own pay where each lane has a loop of work
+            if not sharing or (varying and not has_loop) or legal_unroll_and_jam(loop) is not None:
+                continue
+            around = {node.variable.name for node in postorder(nest) if isinstance(node, Loop) and (
+                loop in postorder(*node.body))}
+            if jammed.isdisjoint({name, *around, *(inner.variable.name for inner in inside)}):
+                apart = frozenset(inner.variable.name for inner in varying if not _shared(loop, inner))
+                nest = unroll_and_jam(nest, name, ROWS, apart)
+                jammed.add(name)
     return nest
 
 
