@@ -6,20 +6,38 @@ from einfall.base.node import Node, field_values, postorder, rewrite
 from einfall.base.refusal import Refusal
 from einfall.nest.nodes import Nest
 from einfall.scalar.dtypes import I64
-from einfall.scalar.memory import Buffer, Carried, Loop, Size, Statement, Store, Value, Variable, Workspace
+from einfall.scalar.memory import Buffer, Carried, Load, Loop, Size, Statement, Store, Value, Variable, Workspace
 from einfall.scalar.monoids import product
 from einfall.scalar.nodes import Const, Expr, Map
 from einfall.scalar.ops import OPS
+from einfall.scalar.run import INTEGERS
 
-__all__ = ["fresh", "legal_split_outside", "legal_unroll_and_jam", "legal_vectorise", "loops",
-           "of_varying_length", "specialise", "split_outside", "unroll_and_jam", "vectorise"]
+__all__ = ["fresh", "legal_split_outside", "legal_strip", "legal_unroll_and_jam", "legal_vectorise",
+           "loops", "of_varying_length", "specialise", "split_outside", "strip", "unroll_and_jam", "vectorise"]
 
 
 def specialise(nest: Nest, small: frozenset[tuple[str, int, int]]) -> Nest:
-    """The nest for inputs whose axes have these extents: (input, axis, extent)."""
+    """The nest for inputs whose axes have these extents: (input, axis, extent). Indices are computed as far as they can.
+    """
     known = {Size(name, axis): Const(extent, I64) for name, axis, extent in small}
     memo: dict[Node, Node] = {item: item for item in nest.inputs}  # an input keeps its own sizes
-    return rewrite(nest, known.get, memo) if known else nest
+    return rewrite(nest, lambda node: known.get(node) or _computed(node), memo)
+
+
+def _computed(node: Node) -> Node | None:
+    """An index that is simpler and the same."""
+    match node:
+        case Map(op, (Const() as left, Const() as right)) if node.dtype is I64 and op.name in INTEGERS:
+            value = INTEGERS[op.name](left.value, right.value)
+            return Const(value, I64) if I64.lowest <= value <= I64.highest else None
+        case Map(op, (other, Const(0, dtype))) if dtype is I64 and op.name in ("add", "subtract"):
+            return other
+        case Map(op, (Const(0, dtype), other)) if dtype is I64 and op.name == "add":
+            return other
+        case Map(op, (Map(inner, (left, right)), other)) if node.dtype is I64 and (op.name, inner.name) == (
+                "subtract", "add") and (left is other or right is other):
+            return right if left is other else left
+    return None
 
 
 def loops(nest: Nest) -> dict[str, Loop]:
@@ -29,6 +47,21 @@ def loops(nest: Nest) -> dict[str, Loop]:
 
 def legal_vectorise(loop: Loop) -> Refusal | None:
     """Whether several iterations of a loop may run at once as lanes."""
+    for node in postorder(*loop.body):
+        if isinstance(node, Workspace) and loop.kind == "parallel":
+            return Refusal(f"loop {loop.variable.name} has a workspace, {node.buffer.name}, of its own")
+    return _legal_lanes(loop)
+
+
+def legal_strip(loop: Loop) -> Refusal | None:
+    """Whether a loop may be cut into strips whose workspaces have an axis for its iterations, to run as lanes."""
+    if loop.kind != "parallel":
+        return Refusal(f"the iterations of loop {loop.variable.name} are not independent")
+    return _legal_lanes(loop)
+
+
+def _legal_lanes(loop: Loop) -> Refusal | None:
+    """Whether iterations may run at once if each has workspaces of its own."""
     if loop.kind == "vector":
         return Refusal(f"loop {loop.variable.name} is a vector loop already")
     inner = list(postorder(*loop.body))
@@ -44,10 +77,10 @@ def legal_vectorise(loop: Loop) -> Refusal | None:
         if any(isinstance(node, Store | Workspace) for node in inner):
             return Refusal(f"loop {loop.variable.name} stores what its next step overwrites")
         return None
+    own = {node.buffer for node in inner if isinstance(node, Workspace)}
     for node in inner:
-        if isinstance(node, Workspace):
-            return Refusal(f"loop {loop.variable.name} has a workspace, {node.buffer.name}, of its own")
-        if isinstance(node, Store) and all(loop.variable not in index.free for index in node.indices):
+        if isinstance(node, Store) and node.buffer not in own and all(
+                loop.variable not in index.free for index in node.indices):
             return Refusal(f"the lanes of loop {loop.variable.name} would write one element of {node.buffer.name}")
     return None
 
@@ -67,6 +100,49 @@ def vectorise(nest: Nest, name: str) -> Nest:
 
     return replaced(nest, chosen, lambda loop: (Loop(loop.variable, loop.extent, "vector", loop.monoid, loop.carried,
                                                      loop.body),))
+
+
+def strip(nest: Nest, name: str, by: int) -> Nest:
+    """The nest with a loop in strips of `by` iterations, whose workspaces have one more axis for them.
+
+    for i in parallel(n):                for i_strip in parallel((n + 63) // 64):
+        w = workspace(f32, m)                w = workspace(f32, m, 64)
+        for j in parallel(m):      ->        for i in parallel(minimum(n - i_strip * 64, 64)):
+            w[j] = x[i, j]                       for j in parallel(m):
+                                                     w[j, i] = x[i_strip * 64 + i, j]
+
+    Raises: ValueError with the reason of `legal_strip`.
+    """
+    chosen = loops(nest)[name]
+    refusal = legal_strip(chosen)
+    if refusal is not None:
+        raise ValueError(refusal.reason)
+    taken = {node.name for node in postorder(nest) if hasattr(node, "name")}
+    step, number = Const(by, I64), Variable(fresh(f"{name}_strip", taken))
+    begin = Map(OPS["multiply"], (number, step))
+    place = Map(OPS["add"], (begin, chosen.variable))
+    wider = {node.buffer: Buffer(node.buffer.name, node.buffer.type, (*node.buffer.extents, step))
+             for node in postorder(*chosen.body) if isinstance(node, Workspace)}
+
+    def rule(node: Node) -> Node | None:
+        if isinstance(node, Load) and node.buffer in wider:
+            return Load(wider[node.buffer], (*node.indices, chosen.variable), node.outside)
+        if isinstance(node, Store) and node.buffer in wider:
+            return Store(wider[node.buffer], (*node.indices, chosen.variable), node.value)
+        return None
+
+    memo: dict[Node, Node] = {chosen.variable: place}
+    body = _without_workspaces(tuple(rewrite(item, rule, memo) for item in chosen.body))
+    rest = Map(OPS["minimum"], (Map(OPS["subtract"], (chosen.extent, begin)), step))
+    whole = Map(OPS["floor_divide"], (Map(OPS["add"], (chosen.extent, Const(by - 1, I64))), step))
+    return replaced(nest, chosen, lambda loop: (Loop(number, whole, "parallel", None, (), (
+        *map(Workspace, wider.values()), Loop(loop.variable, rest, "parallel", None, (), body))),))
+
+
+def _without_workspaces(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    return tuple(
+        Loop(item.variable, item.extent, item.kind, item.monoid, item.carried, _without_workspaces(item.body))
+        if isinstance(item, Loop) else item for item in statements if not isinstance(item, Workspace))
 
 
 def replaced(nest: Nest, chosen: Loop, change: Callable[[Loop], tuple[Statement, ...]]) -> Nest:

@@ -13,11 +13,13 @@ from einfall.cascade.explicit import COSTLY
 from einfall.nest.nodes import Nest
 from einfall.nest.schedule import (
     legal_split_outside,
+    legal_strip,
     legal_unroll_and_jam,
     legal_vectorise,
     loops,
     of_varying_length,
     split_outside,
+    strip,
     unroll_and_jam,
     vectorise,
 )
@@ -35,6 +37,7 @@ SPECIALS = COSTLY | {"divide", "sqrt", "rsqrt", "floor_divide", "remainder"}
 LANES = 16.0
 ROWS = 6  # iterations that share the loads of a reduction: with four registers a row, 24 of 32 hold results
 PANEL = 64  # lanes of a panel: four registers of f32
+HELD_BY_A_LANE = 1024  # elements of workspaces: with a panel of lanes they still lie in the cache of a core
 STARTING = 8.0  # operations to begin a vector loop, and to bring its lanes together
 LEAST_GATHERED = 32  # how often an element that lanes would gather has to be read for a copy of it to pay
 LEAST_IN_PANELS = 256  # the same where it lies side by side for the lanes already
@@ -68,7 +71,7 @@ def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> 
         own = cost_of_exprs([item.update for item in statement.carried], lambda access: 1.0)
         price = typical(statement) * (own + len(statement.carried) + sum(one for one, _ in inner))
         options = [(price, [name for _, names in inner for name in names])]
-        if legal_vectorise(statement) is None:
+        if legal_vectorise(statement) is None or _may_be_stripped(statement):
             lane = statement.variable
             copied = _gathered_again(nest, statement, around, is_dense) if is_staged else {}
             price = STARTING + sum(copied.values()) + cost(
@@ -77,8 +80,18 @@ def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> 
         return min(options, key=lambda option: option[0])
 
     for name in [name for statement in nest.body for name in best(statement, ())[1]]:
+        if legal_vectorise(loops(nest)[name]) is not None:
+            nest = strip(nest, name, PANEL)
         nest = vectorise(nest, name)
     return nest
+
+
+def _may_be_stripped(loop: Loop) -> bool:
+    """Whether lanes may have workspaces of their own, and these are known to be small."""
+    held = [node.buffer for node in postorder(*loop.body) if isinstance(node, Workspace)]
+    sizes = [math.prod(extent.value if isinstance(extent, Const) else math.inf for extent in buffer.extents)
+             for buffer in held]
+    return legal_strip(loop) is None and sum(sizes) <= HELD_BY_A_LANE
 
 
 def choose_panels(nest: Nest) -> tuple[Nest, tuple[str, ...]]:
@@ -187,9 +200,13 @@ def choose_register_tiles(nest: Nest) -> Nest:
 
 
 def _share_lanes(loop: Loop, inner: Loop) -> bool:
-    """Whether a loop inside another reduces in lanes that read the same in all iterations of the outer one."""
-    return inner.kind == "vector" and _reduces(inner) and any(
-        inner.variable in load.free for load in _shared(loop, inner))
+    """Whether a loop inside another reduces in lanes that read the same in all iterations of the outer one.
+
+    Nothing but results may be stored on the way: registers hold no more than these.
+    """
+    below = [loop for loop in inner.body if isinstance(loop, Loop)]
+    return inner.kind == "vector" and not any(isinstance(node, Store) for node in postorder(*below)) and (
+        _reduces(inner) and any(inner.variable in load.free for load in _shared(loop, inner)))
 
 
 def _shared(loop: Loop, inner: Loop) -> list[Load]:
@@ -204,7 +221,17 @@ def _shared(loop: Loop, inner: Loop) -> list[Load]:
 
 def typical(loop: Loop) -> float:
     """How many iterations a loop is taken to have."""
-    return float(loop.extent.value) if isinstance(loop.extent, Const) else TYPICAL
+    return min([float(node.value) for node in _bounds(loop.extent)], default=TYPICAL)
+
+
+def _bounds(extent: Expr) -> list[Const]:
+    """Numbers that a length does not exceed."""
+    match extent if isinstance(extent, Const) else most(extent, frozenset()):
+        case Const() as bound:
+            return [bound]
+        case Map(op, args) if op.name == "minimum":
+            return [bound for arg in args for bound in _bounds(arg)]
+    return []
 
 
 def _reduces(loop: Loop) -> bool:

@@ -6,10 +6,13 @@ import pytest
 from einfall.nest.run import run
 from einfall.nest.schedule import (
     legal_split_outside,
+    legal_strip,
     legal_unroll_and_jam,
     legal_vectorise,
     loops,
+    specialise,
     split_outside,
+    strip,
     unroll_and_jam,
     vectorise,
 )
@@ -74,6 +77,50 @@ def sums(x: f32[2]):
             fold(sum, a=x[i, k])
         out[i] = a
 """
+
+
+def test_a_strip_has_workspaces_with_an_axis_for_its_lanes():
+    nest = vectorise(strip(parse(KEPT), "i", 4), "i")
+    assert text(nest) == """\
+def kept(x: f32[2], y: f32[2]):
+    out = output(f32, x.shape[0])
+    for i_strip in parallel((x.shape[0] + 3) // 4):
+        w = workspace(f32, y.shape[0], 4)
+        for i in vector(minimum(x.shape[0] - i_strip * 4, 4)):
+            for j in parallel(y.shape[0]):
+                for k in sequential(x.shape[1], a=f32(0.0)):
+                    fold(sum, a=x[i_strip * 4 + i, k] * y[j, k])
+                w[j, i] = a
+            for l in sequential(y.shape[0], b=f32(0.0)):
+                fold(sum, b=w[l, i])
+            out[i_strip * 4 + i] = b
+"""
+    assert parse(text(nest)) is nest
+    rng = np.random.default_rng(0)
+    for rows in (0, 1, 4, 7, 8):
+        x, y = rng.standard_normal((rows, 3)), rng.standard_normal((5, 3))
+        (before,), (after,) = (run(item, {"x": x, "y": y}, {}) for item in (parse(KEPT), nest))
+        assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("name, reason", [
+    ("t", "the iterations of loop t are not independent"),
+    ("n", "the lanes of loop n would write one element of last"),
+])
+def test_a_strip_is_refused_with_a_reason(name, reason):
+    assert legal_strip(loops(ROWS)[name]).reason == reason
+    with pytest.raises(ValueError, match=reason):
+        strip(ROWS, name, 4)
+
+
+@pytest.mark.parametrize("index, simpler", [
+    ("i * (2 + 1) + 0", "i * 3"), ("0 + i", "i"), ("i + 4 - i", "4"), ("i + 4 - 4", "i"), ("4 - (0 - 3)", "7"),
+    ("(i + 9) // (2 - 2)", "(i + 9) // 0"), ("9223372036854775807 + 1", "9223372036854775807 + 1"),
+    ("i + x.shape[0] - x.shape[0]", "i"), ("y.shape[0]", "5"),
+])
+def test_indices_are_computed_where_they_can_be(index, simpler):
+    nest = parse(OUTER.replace("out[i, j]", f"out[i, {index}]"))
+    assert f"out[i, {simpler}] =" in text(specialise(nest, frozenset({("y", 0, 5)})))
 
 
 def test_unroll_and_jam_runs_rows_through_one_loop():
