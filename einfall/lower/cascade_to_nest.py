@@ -36,6 +36,7 @@ def cascade_to_nest(cascade: cas.Cascade) -> Nest:
 
 
 LONG = 24  # operators
+SHORT = 16  # a loop of so few steps is not cut shorter: lanes of the loops around it would have ends of their own
 
 
 Place = mem.Buffer | mem.Value  # where a value is: in memory, or carried by a loop
@@ -563,7 +564,7 @@ def restricted(node: cas.Reduce) -> tuple[dict[cas.Rank, Limits], tuple[Expr, ..
         innermost = [rank for rank in node.ranks if rank in condition.free][-1:]
         extent = dict(zip(node.ranks, node.extents)).get(*innermost) if innermost else None
         bounds = bounds_of(condition, innermost[0], extent) if innermost else None
-        if bounds is None:
+        if bounds is None or (isinstance(extent, Const) and extent.value <= SHORT):
             body = Select(condition, body, node.monoid.identity[0])
         else:
             found[innermost[0]][0].append(bounds)

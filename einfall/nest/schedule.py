@@ -17,8 +17,7 @@ __all__ = ["fresh", "legal_split_outside", "legal_strip", "legal_unroll_and_jam"
 
 
 def specialise(nest: Nest, small: frozenset[tuple[str, int, int]]) -> Nest:
-    """The nest for inputs whose axes have these extents: (input, axis, extent). Indices are computed as far as they can.
-    """
+    """The nest for inputs whose axes have these extents: (input, axis, extent). Indices are computed."""
     known = {Size(name, axis): Const(extent, I64) for name, axis, extent in small}
     memo: dict[Node, Node] = {item: item for item in nest.inputs}  # an input keeps its own sizes
     return rewrite(nest, lambda node: known.get(node) or _computed(node), memo)
@@ -67,9 +66,9 @@ def _legal_lanes(loop: Loop) -> Refusal | None:
     inner = list(postorder(*loop.body))
     if any(isinstance(node, Loop) and node.kind == "vector" for node in inner):
         return Refusal(f"loop {loop.variable.name} holds a vector loop")
-    if of_varying_length(loop):
-        return _of_other_lengths(loop)
     if loop.kind == "sequential":
+        if of_varying_length(loop):
+            return _of_other_lengths(loop)
         if loop.monoid is None:
             return Refusal(f"a step of loop {loop.variable.name} needs the one before it")
         if not loop.monoid.commutative:

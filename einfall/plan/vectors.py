@@ -38,6 +38,9 @@ LANES = 16.0
 ROWS = 6  # iterations that share the loads of a reduction: with four registers a row, 24 of 32 hold results
 PANEL = 64  # lanes of a panel: four registers of f32
 HELD_BY_A_LANE = 1024  # elements of workspaces: with a panel of lanes they still lie in the cache of a core
+FEW = 4.0  # instances
+STRIP = 4096  # lanes one after the other that are an instance where nothing else is one
+OUTERMOST = 1.25  # lanes of the outermost of several loops lie far apart, and leave few instances for threads
 STARTING = 8.0  # operations to begin a vector loop, and to bring its lanes together
 LEAST_GATHERED = 32  # how often an element that lanes would gather has to be read for a copy of it to pay
 LEAST_IN_PANELS = 256  # the same where it lies side by side for the lanes already
@@ -76,14 +79,28 @@ def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> 
             copied = _gathered_again(nest, statement, around, is_dense) if is_staged else {}
             price = STARTING + sum(copied.values()) + cost(
                 statement, lambda access: 1.0 if access in copied or is_dense(access, lane) else LANES, lane)
+            if not around and any(isinstance(item, Loop) and item.kind == "parallel" for item in statement.body):
+                price *= OUTERMOST
             options.append((price, [lane.name]))
         return min(options, key=lambda option: option[0])
 
     for name in [name for statement in nest.body for name in best(statement, ())[1]]:
-        if legal_vectorise(loops(nest)[name]) is not None:
+        loop = loops(nest)[name]
+        if legal_vectorise(loop) is not None:
             nest = strip(nest, name, PANEL)
+        elif loop.kind == "parallel" and _instances_around(nest, loop) <= FEW:  # strips are instances for threads
+            by = PANEL if any(isinstance(item, Loop) for item in loop.body) else STRIP
+            nest = strip(nest, name, by) if typical(loop) >= by or typical(loop) == TYPICAL else nest
         nest = vectorise(nest, name)
     return nest
+
+
+def _instances_around(nest: Nest, loop: Loop) -> float:
+    """How many instances the loops around a loop make, at least; infinite where they hold more than it."""
+    around = [other for other in loops(nest).values() if loop in postorder(*other.body)]
+    if any(other.kind != "parallel" or len(other.body) > 1 for other in around):
+        return math.inf
+    return math.prod(typical(other) for other in around)
 
 
 def _may_be_stripped(loop: Loop) -> bool:
@@ -188,7 +205,9 @@ def choose_register_tiles(nest: Nest) -> Nest:
             inside = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
             sharing = [inner for inner in inside if _share_lanes(loop, inner) and has_loop is not bool(inner.carried)]
             varying = of_varying_length(loop)  # rows with ends of their own pay where each lane has a loop of work
-            if not sharing or (varying and not has_loop) or legal_unroll_and_jam(loop) is not None:
+            if not sharing or (varying and not has_loop) or typical(loop) < ROWS:
+                continue
+            if legal_unroll_and_jam(loop) is not None:
                 continue
             around = {node.variable.name for node in postorder(nest) if isinstance(node, Loop) and (
                 loop in postorder(*node.body))}

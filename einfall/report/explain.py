@@ -178,7 +178,7 @@ def _about_threads(cost: Prediction, call: CallData, machine: Machine) -> Iterat
             why = (f"{quantity(done, '')} operators and accesses are fewer than {quantity(BREAK_EVEN, '')}, "
                    "below which waking another thread costs more than it saves")
         else:
-            why = "it is one instance: its outermost loop runs in lanes or carries a value"
+            why = "it is one instance: its outermost loop carries a value, or is short"
         yield f"{one.program.name} runs on one thread: {why}"
 
 

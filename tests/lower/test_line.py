@@ -175,3 +175,42 @@ def test_a_poisoned_workspace_is_never_read():
     V[0, 0, 3] = np.nan
     assert_agrees_at_every_height(attention, (Q, K, V))
     assert np.isfinite(attention(Q, K, V)[0, 0, :3]).all()
+
+
+@ef.kernel
+def columns_above(A):
+    return ef.sum(ef.where(i <= j, A[i, j], 0.0), over=i)[j]
+
+
+@ef.kernel
+def ragged_columns(A, length):
+    """A sum and a scan over as many rows of each column as its length says."""
+    x = ef.where(i < length[j], A[i, j], 0.0)
+    steps = ef.scan(lambda s: s * 0.5 + A[i, j], over=i, init=0.0)
+    return ef.sum(x, over=i)[j], ef.max(ef.where(i < length[j], steps * x, -ef.inf), over=i)[j]
+
+
+@ef.kernel
+def smoothed(A):
+    near = i.of(A.shape[0]) + k.of(5) - 2
+    return ef.sum(ef.where((near >= 0) & (near < A.shape[0]), A.pad(0.0)[near, j] * (k + 1), 0.0), over=k)[j, i]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 15, 16, 17, 70, 131])
+def test_lanes_of_different_lengths(columns):
+    """The lanes of a group go on until the longest ends; those that rest read nothing and change nothing."""
+    A = normal(37, columns)
+    assert columns < 17 or "for j in vector" in columns_above.lower(A).schedule
+    A[np.arange(37)[:, None] > np.arange(columns)] = np.nan
+    assert_agrees_at_every_height(columns_above, (A,))
+    length = np.random.default_rng(0).integers(-1, 40, columns).astype(np.int32)
+    A = normal(37, columns)
+    assert_agrees_at_every_height(ragged_columns, (A, length))
+    assert_agrees_at_every_height(smoothed, (normal(columns, 3),))
+    assert_agrees_at_every_height(smoothed, (normal(3, columns),))
+
+
+def test_one_loop_in_lanes_is_cut_for_the_threads():
+    lowered = add.lower(normal(1, 9000), normal(1, 9000))
+    assert "i, j_strip = grid(1, (A.shape[1] + 4095) // 4096)" in lowered.tiles
+    assert "j_strip = grid((A.shape[1] + 63) // 64)" in columns_above.lower(normal(37, 9000)).tiles

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import einfall as ef
+from einfall.nest import schedule
 from einfall.nest.fuse import fuse, legal_fuse
 from einfall.nest.run import run
 from einfall.nest.text import parse, text
@@ -60,8 +61,7 @@ def test_order_that_matters_and_stores_are_refused():
         return ef.reduce(A[i, k], over=k, by=last)[i]
 
     nest = parse(sums.lower(np.ones((20, 30), np.float32)).schedule)
-    (outer,) = loops(nest)
-    (inner,) = (item for item in outer.body if isinstance(item, Loop))
+    outer, inner = schedule.loops(nest)["i"], schedule.loops(nest)["k"]
     assert legal_fuse(inner, inner).reason == "loop k is not a reduction whose order is free"
     assert legal_fuse(outer, outer).reason == "loop i is not a reduction whose order is free"
 
@@ -73,6 +73,6 @@ def test_mean_and_variance_of_a_long_row_share_their_loads():
     def variance(A):
         return ef.var(A[i, k], over=k)[i]
 
-    schedule = variance.lower(np.ones((1, 400_000), np.float32)).schedule
-    assert schedule.count("fold(") == 2  # the mean, then the squares with their residue
-    assert "fold(sum_x2" in schedule
+    text = variance.lower(np.ones((1, 400_000), np.float32)).schedule
+    assert text.count("fold(") == 2  # the mean, then the squares with their residue
+    assert "fold(sum_x2" in text

@@ -211,8 +211,14 @@ class Emission:
                 del scope[node]
 
     def loop(self, loop: Loop) -> None:
-        """One step after the other; in a vector loop the lanes go through it together."""
-        extent = self.scalar(loop.extent)
+        """One step after the other; in a vector loop the lanes go through it together.
+
+        Where lanes have different lengths there are as many steps as the longest needs, and the others rest.
+        """
+        length = self.value(loop.extent)
+        extent, outer = length.name, self.lane
+        if length.lanes > 1:
+            extent = self.longest(length)
         self.hoist(loop)
         lanes = [self.lanes if item.value in self.varying else 1 for item in loop.carried]
         carried = [(vector_type(llvm_type(item.value.type), count),
@@ -222,16 +228,42 @@ class Emission:
             self.scopes[-1][loop.variable] = Register(index, 1)
             values = [Register(name, count) for name, count in zip(names, lanes)]
             self.scopes[-1].update((item.value, value) for item, value in zip(loop.carried, values))
+            if length.lanes > 1:
+                self.lane = outer._replace(mask=self.resting(index, length))
             self.statements(loop.body)
             updates = [self.value(item.update) for item in loop.carried]
             if loop.monoid is not None:
                 updates = self.together(loop.monoid, values, updates)
-            return [self.widened(update, item.update, count)
-                    for update, item, count in zip(updates, loop.carried, lanes)]
+            after = [self.widened(update, item.update, count)
+                     for update, item, count in zip(updates, loop.carried, lanes)]
+            if length.lanes > 1:
+                after = [self.operators(self.lanes).select(self.lane.mask, llvm_type(item.value.type), new, old)
+                         for new, old, item in zip(after, names, loop.carried)]
+            return after
 
         last = self.counted("0", extent, carried, body)
+        self.lane = outer
         for item, name, count in zip(loop.carried, last, lanes):
             self.scopes[-1][item.value] = Register(name, count)
+
+    def longest(self, length: Register) -> str:
+        """The greatest of the lengths of lanes that are at work."""
+        if self.lane.mask is not None:
+            whole = vector_type("i64", self.lanes)
+            none = splat(0, "i64", self.lanes)
+            length = Register(self.builder.emit(f"select {vector_type('i1', self.lanes)} {self.lane.mask}, "
+                                                f"{whole} {length.name}, {whole} {none}"), self.lanes)
+        return self.builder.call("i64", f"llvm.vector.reduce.smax.v{self.lanes}i64",
+                                 f"{vector_type('i64', self.lanes)} {length.name}")
+
+    def resting(self, index: str, length: Register) -> str:
+        """The mask of the lanes that take this step."""
+        whole = vector_type("i64", self.lanes)
+        step = self.spread(index, "i64", self.lanes)
+        mask = self.builder.emit(f"icmp slt {whole} {step}, {length.name}")
+        if self.lane.mask is not None:
+            mask = self.operators(self.lanes).binary("and", "i1", self.lane.mask, mask)
+        return mask
 
     def hoist(self, loop: Loop) -> None:
         """Computes before a loop what is the same in all its steps; loads stay, since the loop may make no step."""
@@ -478,7 +510,7 @@ def _varying(loop: Loop) -> frozenset[Node]:
     while len(found) != before:
         before = len(found)
         for item in inner:
-            if any(not found.isdisjoint(one.init.free | one.update.free) for one in item.carried):
+            if any(not found.isdisjoint(one.init.free | one.update.free | item.extent.free) for one in item.carried):
                 found.update(one.value for one in item.carried)
     return frozenset(found - {Variable(f"{loop.variable.name}.first")})
 
