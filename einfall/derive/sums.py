@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
+from einfall.cascade.nodes import Reduce
 from einfall.derive.forms import Form, NoForm, Symbol, is_indicator, number
 from einfall.derive.reading import ELEMENT, REFERENCE, NotSeparable, Reader
 from einfall.derive.signs import is_nonnegative, is_positive
-from einfall.scalar.nodes import Expr, Map
+from einfall.scalar.nodes import Cast, Expr, Map
 
 __all__ = ["Move", "Refused", "SumForm", "derive_sum", "one_term"]
 
@@ -91,7 +92,7 @@ def _derived(reader: Reader, body: Form, pool: list[tuple[Form, int]], dtype, se
     references = [atom for atom in ordered_atoms(reader, body) if reader.class_of(atom) == REFERENCE]
     families = _families(references)
     pairs = _symmetries(reader, body, references)
-    _check_moments(body, references, pairs)
+    _check_moments(reader, body, references, pairs)
     slopes = _derivatives(body, references)
     for hoisted in _choices(families, pairs, reader):
         found = _basis(reader, body, parts, hoisted, pairs, [form for form, _ in pool], references, slopes)
@@ -235,17 +236,48 @@ def _choices(families: list[tuple[Expr, ...]], pairs: list[Symmetry], reader: Re
             yield tuple(atom for family in chosen for atom in family)
 
 
-def _check_moments(body: Form, references: list[Expr], pairs: list[Symmetry]) -> None:
-    """Refuses differences to a reference with which no element moves: sums of their parts would cancel.
+def _check_moments(reader: Reader, body: Form, references: list[Expr], pairs: list[Symmetry]) -> None:
+    """Refuses powers of differences to a reference that may be far from its elements: sums of their parts would cancel.
+
+    With a reference no element may move; or one does, and the reference is none of the places between elements, so
+    that it may come from far away.
 
     Raises: Refused.
     """
     for reference in references:
-        if _is_logarithm(reference) or any(item.reference is reference for item in pairs):
+        alike = [item for item in pairs if item.reference is reference]
+        shifted = [element for item in alike if item.kind == "location" for element in item.elements]
+        if len(shifted) == sum(len(item.elements) for item in alike) > 0 and any(
+                power > 1 for powers, _ in body.terms for atom, power in powers if atom is reference) and (
+                not _is_a_place(reader, reference, shifted)):
+            raise Refused("a power of a difference to a reference that is no mean and no extremum of the elements")
+        if _is_logarithm(reference) or alike:
             continue
         powers = {dict(powers).get(reference, Fraction(0)) for powers, _ in body.terms}
         if 0 in powers and max(powers) >= 1:
             raise Refused("a difference to a reference with which no element moves: sums of its parts would cancel")
+
+
+def _is_a_place(reader: Reader, reference: Expr, elements: list[Expr]) -> bool:
+    """Whether a reference is the mean, weighted or not, of elements, or an extremum, whatever has been read so far."""
+    wanted = [reader.deep(element) for element in elements]
+    wanted.append(sum(wanted[1:], wanted[0]))
+    match _without_casts(reference):
+        case Reduce(monoid, bodies=(body,)) if monoid.name in ("max", "min"):
+            return reader.deep(body) in wanted
+        case Map(op, (above, below)) if op.name == "divide":
+            match _without_casts(above), _without_casts(below):
+                case Reduce(bodies=(body,)), Reduce(bodies=(weight,)):
+                    return any(reader.deep(body) == reader.deep(weight) * one for one in wanted)
+                case Reduce(bodies=(body,)), _:
+                    return reader.deep(body) in wanted
+    return False
+
+
+def _without_casts(expr: Expr) -> Expr:
+    while isinstance(expr, Cast):
+        expr = expr.arg
+    return expr
 
 
 def _divides_by_free(made: SumForm) -> bool:
