@@ -9,6 +9,8 @@ import tokenize
 
 import pytest
 
+from tests.planted import BUGS
+
 ROOT = pathlib.Path(__file__).parent.parent
 ROOMS = ["base", "scalar", "cascade", "derive", "format", "nest", "tile", "lower", "plan", "target", "runtime",
          "pipeline", "measure", "report", "front", "api", "instruments", "__main__"]
@@ -102,3 +104,9 @@ def test_files_are_small_and_say_what_they_are(path):
 def test_the_repository_speaks_of_the_project_alone(path):
     for match in re.finditer(r"/root/|/work/|/opt/pypi", (ROOT / path).read_text()):
         raise AssertionError(f"{path}: a path of one machine: {match[0]}")
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.what)
+def test_a_bug_can_be_planted(bug):
+    """`make planted` finds the text that it replaces."""
+    assert (ROOT / "einfall" / bug.path).read_text().count(bug.text) == 1

@@ -271,6 +271,12 @@ def product_with_a_difference(X):
     return ef.mean(X[i, k] * (X[i, k] - ef.mean(X[i, k], over=k)), over=k)[i]
 
 
+@ef.kernel
+def cubes_about_another_mean(X, W):
+    far = ef.mean(X[i, k] ** 2 * W[i, k], over=k)
+    return ef.sum((X[i, k] - far) ** 3, over=k)[i]
+
+
 REFUSED = (
     Case(exponential_about_mean, ((3, 61),), (), ("exponent",)),
     Case(exponential_without_a_bound, ((3, 61), (3, 61)), (), ("every exponent is provably 0 or less",)),
@@ -284,6 +290,7 @@ REFUSED = (
     Case(temperature_from_data, ((3, 61), (61, 4)), (("monotone", 1, "fixed"),),
          ("more than 8 products", "more than 8 products")),
     Case(equal_to_mean, ((3, 61),), (), ("not their extremum",)),
+    Case(cubes_about_another_mean, ((3, 61), (3, 61)), (), ("no mean and no extremum of the elements",)),
 )
 
 
