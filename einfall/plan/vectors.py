@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from einfall.base.node import postorder
 from einfall.cascade.explicit import COSTLY
+from einfall.nest.interchange import interchange, legal_interchange
 from einfall.nest.nodes import Nest
 from einfall.nest.schedule import (
     legal_split_outside,
@@ -39,6 +40,7 @@ ROWS = 6  # iterations that share the loads of a reduction: with four registers 
 PANEL = 64  # lanes of a panel: four registers of f32
 HELD_BY_A_LANE = 1024  # elements of workspaces: with a panel of lanes they still lie in the cache of a core
 FEW = 4.0  # instances
+ROW = 16384  # results that lie in the cache of a core; memory is read in its order where rows are read whole
 STRIP = 4096  # lanes one after the other that are an instance where nothing else is one
 OUTERMOST = 1.25  # lanes of the outermost of several loops lie far apart, and leave few instances for threads
 STARTING = 8.0  # operations to begin a vector loop, and to bring its lanes together
@@ -86,6 +88,9 @@ def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> 
 
     for name in [name for statement in nest.body for name in best(statement, ())[1]]:
         loop = loops(nest)[name]
+        if _streams(loop, nest):
+            nest = interchange(vectorise(strip(nest, name, ROW), name), name)
+            continue
         if legal_vectorise(loop) is not None:
             nest = strip(nest, name, PANEL)
         elif loop.kind == "parallel" and _instances_around(nest, loop) <= FEW:  # strips are instances for threads
@@ -93,6 +98,23 @@ def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> 
             nest = strip(nest, name, by) if typical(loop) >= by or typical(loop) == TYPICAL else nest
         nest = vectorise(nest, name)
     return nest
+
+
+def _streams(loop: Loop, nest: Nest) -> bool:
+    """Whether reductions for each lane go through memory of which they read a little in each row, once.
+
+    For a whole row at once the results do not fit into registers; but memory is read in its order.
+    """
+    if legal_interchange(loop) is not None or typical(loop) < TYPICAL:
+        return False
+    around = [other for other in loops(nest).values() if loop in postorder(*other.body)]
+    for reduction in (item for item in loop.body if isinstance(item, Loop)):
+        loads = [node for node in postorder(*reduction.carried)
+                 if isinstance(node, Load) and loop.variable in node.free]
+        needed = {reduction.variable, *(other.variable for other in around)}
+        if not loads or typical(reduction) < TYPICAL or not all(needed <= load.free for load in loads):
+            return False
+    return True
 
 
 def _instances_around(nest: Nest, loop: Loop) -> float:

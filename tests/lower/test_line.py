@@ -214,3 +214,26 @@ def test_one_loop_in_lanes_is_cut_for_the_threads():
     lowered = add.lower(normal(1, 9000), normal(1, 9000))
     assert "i, j_strip = grid(1, (A.shape[1] + 4095) // 4096)" in lowered.tiles
     assert "j_strip = grid((A.shape[1] + 63) // 64)" in columns_above.lower(normal(37, 9000)).tiles
+
+
+@ef.kernel
+def column_statistics(A, x):
+    return ef.sum(A[i, j] * x[i], over=i)[j], ef.max(A[i, j], over=i)[j], ef.var(A[i, j], over=i)[j]
+
+
+@pytest.mark.parametrize("shape", [(0, 30), (30, 0), (1, 70), (40, 17), (37, 131)])
+def test_columns_are_reduced_row_by_row(shape):
+    A, x = normal(*shape), normal(shape[0])
+    if shape[0] > 16 and shape[1] > 16:
+        schedule = column_statistics.lower(A, x).schedule
+        assert "w[j_] = w[j_] + A[i, j_strip * 16384 + j_] * x[i]" in schedule
+    A[A > 2] = np.nan
+    assert_agrees_at_every_height(column_statistics, (A, x))
+
+
+@pytest.mark.slow
+def test_fifty_sizes_are_compiled_at_most_three_times():
+    copy = ef.kernel(attention.function)
+    for size in range(17, 667, 13):
+        copy(*normal(3, 1, 2, size, 24))
+    assert sum(map(len, copy.machines.values())) <= 3
