@@ -2,7 +2,8 @@
 
 The program with absence made explicit performs exactly the accesses that count, so a fault is an ordinary value: it
 passes through the same selections and reductions as the value beside it. A program whose accesses cannot all be proved
-inside for the sizes of a call is preceded by the program that `fault_finder` gives.
+inside for the sizes of a call is preceded by the program that `fault_finder` gives. The proof goes through the same
+program with what conditions and binders say of integers: it claims nothing that the finder could refute.
 """
 
 import math
@@ -20,7 +21,6 @@ from einfall.cascade.nodes import (
     Input,
     Label,
     Part,
-    Rank,
     Reduce,
     Scan,
     Size,
@@ -38,6 +38,7 @@ from einfall.scalar.ops import OPS
 __all__ = ["NOWHERE", "accesses_stay_inside", "fault_finder"]
 
 NOWHERE = I64.highest  # the position of the first fault when there is none
+CASES = 4  # under how many conditions a node is looked at one by one
 STEPS = 10_000  # conditions and integers that one proof looks at
 RELATIONS = 16  # facts about several terms beyond these are not kept: each is tried with each sum
 NEGATED = {"less": "greater_equal", "greater_equal": "less", "greater": "less_equal", "less_equal": "greater",
@@ -47,57 +48,12 @@ Sum = frozenset[tuple[Expr, int]]  # terms with their factors, which have no div
 
 
 def accesses_stay_inside(cascade: Cascade, extent_of) -> bool:
-    """Whether every access provably stays inside; `extent_of` gives the value of an extent for the sizes of a call."""
-    largest: dict[Rank, int] = {}
-    accesses = []
-    for node in postorder(*cascade.outputs):
-        match node:
-            case Tensor() | Reduce():
-                pairs = zip(node.ranks, node.extents)
-            case Scan():
-                pairs = [(node.rank, node.extent), *(pair for axes, extents in zip(node.axes, node.extents)
-                                                     for pair in zip(axes, extents))]
-            case Access(source, indices, None) if not all(isinstance(index, Index) for index in indices):
-                accesses.append((source, indices))
-                continue
-            case _:
-                continue
-        for rank, extent in pairs:
-            largest[rank] = max(largest.get(rank, 0), extent_of(extent))
-    for source, indices in accesses:
-        if isinstance(source, State):
-            return False
-        for index, extent in zip(indices, extents_of(source)):
-            found = _interval(index, largest, extent_of)
-            if found is None or found[0] < 0 or found[1] >= extent_of(extent):
-                return False
-    return True
-
-
-def _interval(index: Expr, largest: Mapping[Rank, int], extent_of) -> tuple[int, int] | None:
-    """The least and the greatest value of an index; None where it is not known."""
-    match index:
-        case Const(value):
-            return value, value
-        case Size() | Extent():
-            return (extent_of(index),) * 2
-        case Index(rank):
-            return 0, max(largest[rank] - 1, 0)
-        case Map(op, args) if op.name in ("add", "subtract", "multiply", "minimum", "maximum"):
-            bounds = [_interval(arg, largest, extent_of) for arg in args]
-            if None in bounds:
-                return None
-            (a, b), (c, d) = bounds
-            corners = {"add": (a + c, b + d), "subtract": (a - d, b - c), "minimum": (min(a, c), min(b, d)),
-                       "maximum": (max(a, c), max(b, d)), "multiply": (a * c, a * d, b * c, b * d)}[op.name]
-            low, high = min(corners), max(corners)
-            return (low, high) if I64.lowest <= low and high <= I64.highest else None  # it may wrap around
-        case Map(op, (arg, Const(value))) if op.name in ("floor_divide", "remainder") and value > 0:
-            bounds = _interval(arg, largest, extent_of)
-            if bounds is None:
-                return None
-            return (bounds[0] // value, bounds[1] // value) if op.name == "floor_divide" else (0, value - 1)
-    return None
+    """Whether every access that counts provably stays inside; `extent_of` gives an extent for the sizes of a call."""
+    if all(isinstance(index, Index) for node in postorder(*cascade.outputs) if isinstance(node, Access)
+           for index in node.indices):
+        return True
+    # conditions that make absence explicit read more than the program as written, and the finder looks at them too
+    return _Proof(extent_of).holds(make_absence_explicit(cascade).outputs)
 
 
 class _Call:
@@ -321,6 +277,87 @@ class _Facts:
                 found = _of_map(op.name, *map(self.interval, args))
                 return found if found is not None and _holds(term.dtype, found) else every
         return every
+
+
+class _Proof:
+    """Goes from the outputs to what they are made of with what holds at each use; the finder goes the same ways.
+
+    A node that is used under many conditions is known by what all of them have in common.
+    """
+
+    def __init__(self, extent_of):
+        self.call = _Call(extent_of)
+        self.reads: set[Node] = set()
+        self.facts: dict[Node, list[_Facts]] = {}
+        self.states: dict[Label, tuple] = {}
+
+    def holds(self, outputs: tuple[Tensor, ...]) -> bool:
+        order = list(postorder(*outputs))
+        for node in order:
+            if _can_leave(node) or any(child in self.reads for child in node.below):
+                self.reads.add(node)
+        for tensor in outputs:
+            self.give(tensor.body, self.call.facts({}).with_extents(tensor.ranks, tensor.extents))
+        return all(self.visit(node, facts) for node in reversed(order) for facts in self.facts.pop(node, ()))
+
+    def give(self, node: Node, facts: _Facts | None) -> None:
+        if facts is None or node not in self.reads:
+            return
+        held = self.facts.setdefault(node, [])
+        if facts not in held:
+            held.append(facts)
+        if len(held) > CASES:
+            held[:] = [facts.either(*held)]
+
+    def visit(self, node: Node, facts: _Facts) -> bool:
+        """Hands on what holds to what a node is made of; False where an access may leave."""
+        match node:
+            case Select(condition, yes, no):
+                self.give(condition, facts)
+                for branch, holds in ((yes, True), (no, False)):
+                    if branch in self.reads:
+                        self.give(branch, facts.where(condition, holds))
+            case Map() | Cast() | Part():
+                for child in node.below:
+                    self.give(child, facts)
+            case Reduce(_, ranks, extents, bodies):
+                inside = facts.with_extents(ranks, extents)
+                for body in bodies:
+                    self.give(body, inside)
+            case Access():
+                return self.access(node, facts)
+            case Scan():
+                return self.scan(node, facts)
+        return True
+
+    def access(self, node: Access, facts: _Facts) -> bool:
+        for index in node.indices:
+            self.give(index, facts)
+        if _can_leave(node):
+            source = node.source
+            extents = self.states[source.label][source.place] if isinstance(source, State) else tuple(
+                map(self.call.extent, extents_of(source)))
+            for index, extent in zip(node.indices, extents):
+                if not isinstance(index, Index):
+                    low, high = facts.interval(index)
+                    if low < 0 or high >= extent:
+                        return False
+        match node.source:
+            case Tensor() as tensor if tensor.body in self.reads:
+                self.give(tensor.body, facts.read_at(tensor, node.indices))
+            case History(scan):
+                self.give(scan, facts.with_ranks((), (), scan.free))
+        return True
+
+    def scan(self, scan: Scan, facts: _Facts) -> bool:
+        """Every element of every step counts, and of what holds outside that which is about the scan's free ranks."""
+        extents = tuple(tuple(map(self.call.extent, items)) for items in scan.extents)
+        if self.states.setdefault(scan.label, extents) != extents:
+            return False  # two scans of one label: which of them a state is of is not asked
+        for axes, items, init, step in zip(scan.axes, scan.extents, scan.inits, scan.steps):
+            self.give(init, facts.with_extents(axes, items))
+            self.give(step, facts.with_extents((*axes, scan.rank), (*items, scan.extent)))
+        return True
 
 
 def _can_leave(node: Node) -> bool:
