@@ -136,6 +136,7 @@ class _Facts:
         """What holds where a condition does, or does not; None: nowhere."""
         key = condition, holds
         if key not in self.ways:
+            self.ways[key] = self  # until more is known: what is asked may be asked for on the way
             self.ways[key] = self.found_where(condition, holds)
         return self.ways[key]
 
@@ -232,6 +233,7 @@ class _Facts:
     def sum_of(self, expr: Expr) -> tuple[dict[Expr, int], int]:
         """An integer as terms with factors, and a number; what may wrap around is a term."""
         if expr not in self.sums:
+            self.sums[expr] = {expr: 1}, 0
             self.sums[expr] = self.found_sum(expr)
         return self.sums[expr]
 
@@ -256,11 +258,12 @@ class _Facts:
     def of_term(self, term: Expr) -> tuple[int, int]:
         """The least and the greatest value of what is no sum, by what it is."""
         if term not in self.intervals:
-            self.intervals[term] = self.found_interval(term)
+            every = int(term.dtype.lowest), int(term.dtype.highest)
+            self.intervals[term] = every  # facts about a term and its parts ask for each other
+            self.intervals[term] = self.found_interval(term, every)
         return self.intervals[term]
 
-    def found_interval(self, term: Expr) -> tuple[int, int]:
-        every = int(term.dtype.lowest), int(term.dtype.highest)
+    def found_interval(self, term: Expr, every: tuple[int, int]) -> tuple[int, int]:
         if self.call.is_over():
             return every
         match term:

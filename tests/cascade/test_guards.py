@@ -91,6 +91,12 @@ def shifted_history(X):
 
 
 @ef.kernel
+def by_a_term_beside_its_own_part(X):
+    near = ef.minimum(i, j + 2)
+    return ef.where(near < i, X[near + 1], 0.0)[i.of(X.shape[0]), j.of(3)]
+
+
+@ef.kernel
 def only_at_these_sizes(X):
     return ef.where(X.shape[0] > 9, X[9], 0.0)[()]
 
@@ -98,7 +104,7 @@ def only_at_these_sizes(X):
 PROVED = [(shifted, X), (shifted_elsewhere, X), (both_ways, X), (guarded_by_a_part, X), (annihilated, X), (stencil, Y),
           (around_a_reduction, Y), (around_a_tensor, X), (in_a_tensor, X), (causal, X),
           (gathered, X, np.array([3, -1, 99])), (around, X), (shifted_state, X), (shifted_history, X),
-          (only_at_these_sizes, X), (only_at_these_sizes, X[:9]),
+          (by_a_term_beside_its_own_part, X), (only_at_these_sizes, X), (only_at_these_sizes, X[:9]),
           (spelling.nearest, *spelling.tiny(np.random.default_rng(0))),
           (bilateral.bilateral, *bilateral.tiny(np.random.default_rng(0)))]
 

@@ -200,7 +200,5 @@ def test_what_is_proved_has_no_fault(part):
                   "A": drawn.rng.integers(-2, n + 2, n)} for _ in range(2)]
         faulty = any(found(cascade, inputs) for inputs in draws)
         assert not (inside and faulty), f"seed {seed}"
-        for inputs in draws if inside else ():
-            run(cascade.outputs, inputs)  # raises Fault
         proved, clean = proved + inside, clean + (not faulty)
     assert 40 < clean < 95 and proved > 0.75 * clean, f"{proved} of {clean} are proved"
