@@ -5,9 +5,9 @@ The same rules as in run.py, on expressions instead of arrays (LANGUAGE, absent 
 
 import numpy as np
 
-from einfall.base.node import Node
+from einfall.base.node import Node, postorder
 from einfall.cascade.domain import is_constant, is_domain
-from einfall.cascade.nodes import Access, Tensor
+from einfall.cascade.nodes import Access, Index, Tensor
 from einfall.cascade.scope import substitute
 from einfall.scalar.dtypes import BOOL, I64
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast, const
@@ -20,8 +20,13 @@ Alternatives = tuple[tuple[Expr, Expr], ...]  # (condition, the constant value t
 
 
 def both(left: Expr, right: Expr) -> Expr:
-    """left & right."""
-    return left if left is right else Map(OPS["bitwise_and"], (left, right))
+    """left & right; what the right one reads at computed places is read where the left one holds only."""
+    if left is right:
+        return left
+    if any(isinstance(node, Access) and not all(isinstance(index, Index) for index in node.indices)
+           for node in postorder(right)):
+        return Select(left, right, Const(False, BOOL))
+    return Map(OPS["bitwise_and"], (left, right))
 
 
 def negated(condition: Expr) -> Expr:

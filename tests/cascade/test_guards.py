@@ -238,3 +238,21 @@ def test_what_a_condition_does_not_keep_inside_is_found(kernel, arguments, messa
 def test_a_guard_of_floats_that_holds_is_looked_at_by_the_finder():
     assert of_floats(X).tolist() == [0, 0, *X[:-2]]
     assert len(of_floats.machines) == 2
+
+
+def test_what_says_that_a_value_is_there_is_read_where_it_counts_only():
+    """An absent value annihilates a product; the condition under which it is absent reads inside its own guard."""
+    at, x, y = np.array([1, 0, 2, 1]), np.arange(1.0, 5.0), np.arange(5.0) + 1
+
+    @ef.kernel
+    def beyond(at, x, y):
+        T = ef.where(at[i] > 0, x[i], 0.0)[i]
+        return (T.pad(0.0)[j + 1] * y[j])[j]
+
+    @ef.kernel
+    def within(at, x, z):
+        return (ef.where(i > 0, ef.where(at[i - 1] > 0, x[i], 0.0), 5.0) * z[i])[i]
+
+    kept = np.where(at > 0, x, 0.0)
+    assert np.array_equal(beyond(at, x, y), np.append(kept[1:], [0.0, 0.0]) * y)
+    assert np.array_equal(within(at, x, y[:4]), np.append(5.0, np.where(at[:3] > 0, x[1:], 0.0)) * y[:4])
