@@ -99,7 +99,7 @@ BUGS = (
         "over=over, init=init, exclusive=exclusive, reverse=False)", ("tests/test_by_hand.py", *HEIGHTS)),
     Bug("an index that may be outside is not looked for", "cascade/faults.py",
         "                    if low < 0 or high >= extent:", "                    if low < 0:",
-        ("tests/lower", "tests/errors")),
+        ("tests/cascade", "tests/lower")),
 )
 
 
