@@ -12,8 +12,8 @@ from einfall.scalar.nodes import Const, Expr, Map
 from einfall.scalar.ops import OPS
 from einfall.scalar.run import INTEGERS
 
-__all__ = ["fresh", "legal_split_outside", "legal_strip", "legal_unroll_and_jam", "legal_vectorise",
-           "loops", "of_varying_length", "replaced", "specialise", "split_outside", "strip", "unroll_and_jam",
+__all__ = ["around", "fresh", "legal_split_outside", "legal_strip", "legal_unroll_and_jam", "legal_vectorise",
+           "loops", "loops_in", "of_varying_length", "replaced", "specialise", "split_outside", "strip", "unroll_and_jam",
            "vectorise"]
 
 
@@ -41,8 +41,32 @@ def _computed(node: Node) -> Node | None:
 
 
 def loops(nest: Nest) -> dict[str, Loop]:
-    """The loops of a nest by the names of their indices."""
-    return {node.variable.name: node for node in postorder(*nest.body) if isinstance(node, Loop)}
+    """The loops of a nest by the names of their indices, inner ones first."""
+    return {loop.variable.name: loop for loop in loops_in(nest.body)}
+
+
+def loops_in(statements: tuple[Statement, ...]) -> list[Loop]:
+    """The loops among statements and inside them, inner ones first."""
+    found: list[Loop] = []
+    for statement in statements:
+        if isinstance(statement, Loop):
+            found += loops_in(statement.body)
+            found.append(statement)
+    return found
+
+
+def around(nest: Nest) -> dict[str, tuple[Loop, ...]]:
+    """For each loop, by the name of its index, the loops around it, outermost first."""
+    found: dict[str, tuple[Loop, ...]] = {}
+
+    def block(statements: tuple[Statement, ...], outer: tuple[Loop, ...]) -> None:
+        for statement in statements:
+            if isinstance(statement, Loop):
+                found[statement.variable.name] = outer
+                block(statement.body, (*outer, statement))
+
+    block(nest.body, ())
+    return found
 
 
 def legal_vectorise(loop: Loop) -> Refusal | None:
@@ -215,8 +239,9 @@ def legal_unroll_and_jam(loop: Loop) -> Refusal | None:
     """Whether several iterations of a loop may run through its inner loops together."""
     if loop.kind != "parallel":
         return Refusal(f"the iterations of loop {loop.variable.name} are not independent")
-    for inner in of_varying_length(loop):
-        if any(other in postorder(*inner.body) for other in of_varying_length(loop)):
+    varying = of_varying_length(loop)
+    for inner in varying:
+        if any(other in loops_in(inner.body) for other in varying):
             return Refusal(f"loops inside have other lengths in each iteration of loop {loop.variable.name}, one in "
                            "another")
     return None
@@ -224,7 +249,7 @@ def legal_unroll_and_jam(loop: Loop) -> Refusal | None:
 
 def of_varying_length(loop: Loop) -> list[Loop]:
     """The loops inside that are of another length in each iteration, by the index or by a value computed inside."""
-    inner = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
+    inner = loops_in(loop.body)
     own = {loop.variable, *(item.value for one in inner for item in one.carried)}
     return [one for one in inner if not own.isdisjoint(one.extent.free)]
 

@@ -3,7 +3,7 @@
 from einfall.base.node import Node, postorder, rewrite
 from einfall.base.refusal import Refusal
 from einfall.nest.nodes import Nest
-from einfall.nest.schedule import fresh, loops
+from einfall.nest.schedule import around, fresh, loops_in
 from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable, Workspace, is_never_negative
 from einfall.scalar.nodes import Const, Expr, Map, const
 
@@ -76,8 +76,9 @@ def stage(nest: Nest, load: Load, name: str) -> Nest:
 
 def _moving(nest: Nest, load: Load) -> list[Loop]:
     """The loops whose index a load depends on, outermost first."""
-    found = [loop for loop in loops(nest).values() if loop.variable in load.free]
-    return sorted(found, key=lambda loop: -sum(other in found for other in postorder(loop)))
+    found = {loop.variable.name: loop for loop in loops_in(nest.body) if loop.variable in load.free}
+    depths = around(nest)
+    return sorted(found.values(), key=lambda loop: len(depths[loop.variable.name]))
 
 
 def _with(expr: Expr, indices: dict[Node, Node]) -> Expr:

@@ -13,11 +13,13 @@ from einfall.cascade.explicit import COSTLY
 from einfall.nest.interchange import interchange, legal_interchange
 from einfall.nest.nodes import Nest
 from einfall.nest.schedule import (
+    around,
     legal_split_outside,
     legal_strip,
     legal_unroll_and_jam,
     legal_vectorise,
     loops,
+    loops_in,
     of_varying_length,
     split_outside,
     strip,
@@ -26,7 +28,7 @@ from einfall.nest.schedule import (
 )
 from einfall.nest.stage import legal_stage, most, stage
 from einfall.scalar.dtypes import I64
-from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable, Workspace
+from einfall.scalar.memory import Load, Loop, Statement, Store, Variable, Workspace
 from einfall.scalar.nodes import Const, Expr, Map
 from einfall.scalar.ops import OPS
 
@@ -69,19 +71,19 @@ def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> 
     """
     is_dense = _density(nest, is_unit)
 
-    def best(statement: Statement, around: tuple[Loop, ...]) -> tuple[float, list[str]]:
+    def best(statement: Statement, outer: tuple[Loop, ...]) -> tuple[float, list[str]]:
         if not isinstance(statement, Loop):
             return cost(statement, lambda access: 1.0, None), []
-        inner = [best(item, (*around, statement)) for item in statement.body]
+        inner = [best(item, (*outer, statement)) for item in statement.body]
         own = cost_of_exprs([item.update for item in statement.carried], lambda access: 1.0)
         price = typical(statement) * (own + len(statement.carried) + sum(one for one, _ in inner))
         options = [(price, [name for _, names in inner for name in names])]
         if legal_vectorise(statement) is None or _may_be_stripped(statement):
             lane = statement.variable
-            copied = _gathered_again(nest, statement, around, is_dense) if is_staged else {}
+            copied = _gathered_again(nest, statement, outer, is_dense) if is_staged else {}
             price = STARTING + sum(copied.values()) + cost(
                 statement, lambda access: 1.0 if access in copied or is_dense(access, lane) else LANES, lane)
-            if not around and any(isinstance(item, Loop) and item.kind == "parallel" for item in statement.body):
+            if not outer and any(isinstance(item, Loop) and item.kind == "parallel" for item in statement.body):
                 price *= OUTERMOST
             options.append((price, [lane.name]))
         return min(options, key=lambda option: option[0])
@@ -107,11 +109,11 @@ def _streams(loop: Loop, nest: Nest) -> bool:
     """
     if legal_interchange(loop) is not None or typical(loop) < TYPICAL:
         return False
-    around = [other for other in loops(nest).values() if loop in postorder(*other.body)]
+    outer = around(nest)[loop.variable.name]
     for reduction in (item for item in loop.body if isinstance(item, Loop)):
         loads = [node for node in postorder(*reduction.carried)
                  if isinstance(node, Load) and loop.variable in node.free]
-        needed = {reduction.variable, *(other.variable for other in around)}
+        needed = {reduction.variable, *(other.variable for other in outer)}
         if not loads or typical(reduction) < TYPICAL or not all(needed <= load.free for load in loads):
             return False
     return True
@@ -119,10 +121,10 @@ def _streams(loop: Loop, nest: Nest) -> bool:
 
 def _instances_around(nest: Nest, loop: Loop) -> float:
     """How many instances the loops around a loop make, at least; infinite where they hold more than it."""
-    around = [other for other in loops(nest).values() if loop in postorder(*other.body)]
-    if any(other.kind != "parallel" or len(other.body) > 1 for other in around):
+    outer = around(nest)[loop.variable.name]
+    if any(other.kind != "parallel" or len(other.body) > 1 for other in outer):
         return math.inf
-    return math.prod(typical(other) for other in around)
+    return math.prod(typical(other) for other in outer)
 
 
 def _may_be_stripped(loop: Loop) -> bool:
@@ -153,12 +155,11 @@ def choose_copies(nest: Nest, is_unit: IsUnit, panels: tuple[str, ...]) -> tuple
 
     The copies are told, for whoever knows the sizes to say whether they pay.
     """
-    copies = []
+    copies, outer, is_dense = [], around(nest), _density(nest, is_unit)
     for name, loop in loops(nest).items():
         if loop.kind != "vector":
             continue
-        around = tuple(other for other in loops(nest).values() if loop in postorder(*other.body))
-        gathered = _gathered_again(nest, loop, around, _density(nest, is_unit))
+        gathered = _gathered_again(nest, loop, outer[name], is_dense)
         shared = [load for load in postorder(loop) if isinstance(load, Load) and loop.variable in load.free
                   and name in panels and legal_stage(nest, load, name) is None]
         for load in dict.fromkeys((*gathered, *shared)):
@@ -170,8 +171,7 @@ def choose_copies(nest: Nest, is_unit: IsUnit, panels: tuple[str, ...]) -> tuple
 
 def _density(nest: Nest, is_unit: IsUnit) -> Callable[[Access, Variable], bool]:
     """Whether the elements of lanes lie side by side, or are one element: a function of the access and the lane."""
-    buffers = {node.name: node for node in postorder(nest) if isinstance(node, Buffer)}
-    own = {name for name, buffer in buffers.items() if buffer not in nest.inputs}
+    inputs = {item.name for item in nest.inputs}
 
     def is_dense(access: Access, lane: Variable) -> bool:
         name, indices = access.buffer.name, access.indices
@@ -179,20 +179,20 @@ def _density(nest: Nest, is_unit: IsUnit) -> Callable[[Access, Variable], bool]:
         if len(moving) != 1 or not _steps_by_one(indices[moving[0]], lane):
             return not moving
         # outputs and workspaces are row-major
-        return moving[0] == len(indices) - 1 if name in own else is_unit(name, moving[0])
+        return moving[0] == len(indices) - 1 if name not in inputs else is_unit(name, moving[0])
 
     return is_dense
 
 
-def _gathered_again(nest: Nest, statement: Loop, around: tuple[Loop, ...],
+def _gathered_again(nest: Nest, statement: Loop, outer: tuple[Loop, ...],
                     is_dense: Callable[[Access, Variable], bool]) -> dict[Load, float]:
     """What lanes of a loop would gather and iterations around it read again, with the price of copying it once."""
     found = {}
     for load in postorder(statement):
         if isinstance(load, Load) and statement.variable in load.free and not is_dense(load, statement.variable):
-            reuse = math.prod(typical(loop) for loop in around if loop.variable not in load.free)
+            reuse = math.prod(typical(loop) for loop in outer if loop.variable not in load.free)
             if reuse >= LEAST_GATHERED and legal_stage(nest, load, statement.variable.name) is None:
-                inside = [loop for loop in postorder(statement) if isinstance(loop, Loop)]
+                inside = loops_in((statement,))
                 read = math.prod(typical(loop) for loop in inside if loop.variable in load.free)
                 found[load] = COPYING * read / reuse
     return found
@@ -201,10 +201,9 @@ def _gathered_again(nest: Nest, statement: Loop, around: tuple[Loop, ...],
 def _reuse(nest: Nest, load: Load, name: str) -> Expr:
     """How often each element of a load in loop `name` is read, in terms of sizes."""
     found: Expr = Const(1, I64)
-    inner = loops(nest)[name]
-    for loop in loops(nest).values():
+    for loop in around(nest)[name]:
         length = most(loop.extent, frozenset())
-        if loop.variable not in load.free and inner in postorder(*loop.body) and length is not None:
+        if loop.variable not in load.free and length is not None:
             found = Map(OPS["multiply"], (found, length))
     return found
 
@@ -224,16 +223,15 @@ def choose_register_tiles(nest: Nest) -> Nest:
     # each lane has a loop of work, or is one element of it; inner loops first: the innermost that share lanes is jammed
     for has_loop in (True, False):
         for name, loop in loops(nest).items():
-            inside = [node for node in postorder(*loop.body) if isinstance(node, Loop)]
+            inside = loops_in(loop.body)
             sharing = [inner for inner in inside if _share_lanes(loop, inner) and has_loop is not bool(inner.carried)]
             varying = of_varying_length(loop)  # rows with ends of their own pay where each lane has a loop of work
             if not sharing or (varying and not has_loop) or typical(loop) < ROWS:
                 continue
             if legal_unroll_and_jam(loop) is not None:
                 continue
-            around = {node.variable.name for node in postorder(nest) if isinstance(node, Loop) and (
-                loop in postorder(*node.body))}
-            if jammed.isdisjoint({name, *around, *(inner.variable.name for inner in inside)}):
+            outer = (other.variable.name for other in around(nest)[name])
+            if jammed.isdisjoint({name, *outer, *(inner.variable.name for inner in inside)}):
                 apart = frozenset(inner.variable.name for inner in varying if not _shared(loop, inner))
                 nest = unroll_and_jam(nest, name, ROWS, apart)
                 jammed.add(name)
@@ -252,10 +250,9 @@ def _share_lanes(loop: Loop, inner: Loop) -> bool:
 
 def _shared(loop: Loop, inner: Loop) -> list[Load]:
     """What a loop inside another reads, step by step the same in all iterations of the outer one."""
-    around = list(postorder(*loop.body))
-    own = {node.buffer for node in around if isinstance(node, Workspace)}
-    changing = {loop.variable, *(item.value for node in around if isinstance(node, Loop) for item in node.carried)}
-    steps = {node.variable for node in postorder(inner) if isinstance(node, Loop)}
+    own = {node.buffer for node in postorder(*loop.body) if isinstance(node, Workspace)}
+    changing = {loop.variable, *(item.value for node in loops_in(loop.body) for item in node.carried)}
+    steps = {node.variable for node in loops_in((inner,))}
     return [node for node in postorder(inner) if isinstance(node, Load) and node.buffer not in own
             and changing.isdisjoint(node.free) and not steps.isdisjoint(node.free)]
 
@@ -277,7 +274,7 @@ def _bounds(extent: Expr) -> list[Const]:
 
 def _reduces(loop: Loop) -> bool:
     """Whether a loop brings elements together, itself or in a loop inside."""
-    return any(isinstance(node, Loop) and node.carried for node in postorder(loop))
+    return any(node.carried for node in loops_in((loop,)))
 
 
 def cost(statement: Statement, price: Price, lane: Variable | None) -> float:
