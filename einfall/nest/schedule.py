@@ -13,8 +13,8 @@ from einfall.scalar.ops import OPS
 from einfall.scalar.run import INTEGERS
 
 __all__ = ["around", "fresh", "legal_split_outside", "legal_strip", "legal_unroll_and_jam", "legal_vectorise",
-           "loops", "loops_in", "of_varying_length", "replaced", "specialise", "split_outside", "strip", "unroll_and_jam",
-           "vectorise"]
+           "loops", "loops_in", "of_varying_length", "replaced", "specialise", "split_outside", "strip",
+           "unroll_and_jam", "vectorise"]
 
 
 def specialise(nest: Nest, small: frozenset[tuple[str, int, int]]) -> Nest:
