@@ -202,11 +202,14 @@ def rebuild(node: Node, change) -> Node:
     return type(node)(*map(changed, field_values(node)))
 
 
-def rewrite(root: Node, rule, memo: dict | None = None) -> Node:
-    """Bottom-up: each node is rebuilt from its rewritten children, then given to `rule`, which gives a node or None."""
+def rewrite(root: Node, rule: Callable[[Node], Node | None] | None, memo: dict | None = None) -> Node:
+    """Bottom-up: each node is rebuilt from its rewritten children, then given to `rule`, which gives a node or None.
+
+    Without a rule, nodes become what `memo` says, which learns what it meets.
+    """
     memo = {} if memo is None else memo
     for node in postorder(root, known=memo):
         made = rebuild(node, memo.__getitem__)
-        after = rule(made)
+        after = None if rule is None else rule(made)
         memo[node] = made if after is None else after
     return memo[root]

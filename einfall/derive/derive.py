@@ -83,7 +83,7 @@ def derive(cascade: Cascade, wanted: frozenset[int] | None = None) -> Derivation
         _derive_family(Family(members), extents, done, states, refusals, wanted)
     if not done:
         return Derivation(original, tuple(states), tuple(refusals), time.perf_counter() - begin)
-    outputs = tuple(rewrite(output, lambda node: None, done) for output in cascade.outputs)
+    outputs = tuple(rewrite(output, None, done) for output in cascade.outputs)
     made = Cascade(cascade.name, cascade.inputs, outputs)
     return Derivation(made, tuple(states), tuple(refusals), time.perf_counter() - begin)
 

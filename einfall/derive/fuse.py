@@ -433,7 +433,7 @@ class Group:
             memo[self.extent] = counted
             for dtype in (DTYPES["f32"], DTYPES["f64"]) if isinstance(self.extent, Const) else ():
                 memo[const(self.extent.value, dtype)] = Cast(counted, dtype)
-        made = self.moments[key] = rewrite(expr, lambda node: None, memo)
+        made = self.moments[key] = rewrite(expr, None, memo)
         return made
 
     def reads_extent(self, expr: Expr) -> bool:

@@ -171,7 +171,7 @@ class _Printer(Printer):
 
     def plain(self, expr: Expr) -> Expr:
         """An expression without its guards."""
-        return rewrite(expr, lambda node: None, dict(self.group.unguarded))
+        return rewrite(expr, None, dict(self.group.unguarded))
 
     def step(self, place: int, ranks: str) -> str:
         component, new = self.group.components[place], self.form(self.group.at(self.group.after, place))

@@ -52,7 +52,7 @@ def _block(statements: tuple[Statement, ...], most: int) -> tuple[Statement, ...
 
 def _together(first: Loop, second: Loop) -> Loop:
     memo = {second.variable: first.variable}
-    body = tuple(rewrite(statement, lambda node: None, memo) for statement in second.body)
-    carried = tuple(rewrite(item, lambda node: None, memo) for item in second.carried)
+    body = tuple(rewrite(statement, None, memo) for statement in second.body)
+    carried = tuple(rewrite(item, None, memo) for item in second.carried)
     return Loop(first.variable, first.extent, first.kind, product((first.monoid, second.monoid)),
                 first.carried + carried, first.body + body)

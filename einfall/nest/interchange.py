@@ -63,7 +63,7 @@ def interchange(nest: Nest, name: str) -> Nest:
         memo: dict[Node, Node] = {lane: index}
         memo |= {value: Load(buffer, (index,), None) for value, buffer in held.items()}
         return Loop(index, chosen.extent, chosen.kind, None, (), tuple(
-            rewrite(store, lambda node: None, memo) for store in body))
+            rewrite(store, None, memo) for store in body))
 
     for is_store, items in itertools.groupby(chosen.body, lambda item: isinstance(item, Store)):
         if is_store:

@@ -303,7 +303,7 @@ def _copied(loop: Loop, index: Expr, suffix: str, taken: set[str], *, is_apart: 
     """The body at an index, with carried values and workspaces of its own; `is_apart`: with loops of its own too."""
     names = _renamed(loop.body, suffix, taken, Value, Buffer, *((Variable,) if is_apart else ()))
     memo: dict[Node, Node] = {loop.variable: index, **names}
-    return tuple(rewrite(statement, lambda node: None, memo) for statement in loop.body)
+    return tuple(rewrite(statement, None, memo) for statement in loop.body)
 
 
 def _renamed(body: tuple[Statement, ...], suffix: str, taken: set[str], *kinds: type) -> dict[Node, Node]:
@@ -366,4 +366,4 @@ def _continued(loop: Loop, begun: Loop, begin: Expr, suffix: str, taken: set[str
 
 def _with(node: Node, names: dict[Node, Node]) -> Node:
     """The node with other nodes in place of these."""
-    return rewrite(node, lambda node: None, dict(names))
+    return rewrite(node, None, dict(names))

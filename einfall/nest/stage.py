@@ -67,7 +67,7 @@ def stage(nest: Nest, load: Load, name: str) -> Nest:
     memo: dict[Node, Node] = {load: read}
     body = []
     for statement in nest.body:
-        after = rewrite(statement, lambda node: None, memo)
+        after = rewrite(statement, None, memo)
         if after is not statement and fill not in body:
             body += [Workspace(copy), fill]
         body.append(after)
@@ -82,7 +82,7 @@ def _moving(nest: Nest, load: Load) -> list[Loop]:
 
 
 def _with(expr: Expr, indices: dict[Node, Node]) -> Expr:
-    return rewrite(expr, lambda node: None, dict(indices))
+    return rewrite(expr, None, dict(indices))
 
 
 def most(length: Expr, known: frozenset[Node]) -> Expr | None:
