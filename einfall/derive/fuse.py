@@ -166,7 +166,9 @@ class Group:
             self.counted()  # before any component reads it
         places = self.basis_places(node, derived, axes)
         self.move(node, derived, places)
-        some = self.present(node, axes) if any(weight.atoms() for weight in derived.weights) else None
+        asks = any(weight.atoms() for weight in derived.weights) or (not absence(node.bodies[0]) and any(
+            self.is_extremum(move.reference) for move in derived.moves))
+        some = self.present(node, axes) if asks else None
 
         def value(label: Label) -> Expr:
             made = self.at_moment(self.weighted(derived.weights, places, label, node.dtype), label)
@@ -214,7 +216,10 @@ class Group:
             elif not self.is_number(move.reference) or (
                     move.reference in self.places and not absence(move.reference.bodies[0])
                     and not absence(node.bodies[0])):
-                made = Map(OPS["add"], (made, Map(OPS["subtract"], (reference, reference))))
+                kept = Map(OPS["add"], (made, Map(OPS["subtract"], (reference, reference))))
+                # elements that are left out may be what makes an extremum infinite
+                made = Select(self.has_not_begun(move.reference, FINAL), kept, made) if (
+                    some is not None and self.is_extremum(move.reference)) else kept
         if derived.hoisted or made is not total:
             none = Map(OPS["equal"], (self.extent, Const(0, I64))) if some is None else (
                 Map(OPS["invert"], (self.at(FINAL, some),)))

@@ -78,6 +78,21 @@ def sums_over_other_axes_share_no_component(X, T, U):
     return ef.sum(T[q] * away * away, over=k)[q], ef.sum(U[d] * away * away, over=k)[d]
 
 
+@ef.kernel
+def some_below_a_maximum_of_all(X, Y):
+    return ef.sum(ef.where(Y[q, k] > 0, ef.exp(X[q, k] - ef.max(X[q, k], over=k)), 0.0), over=k)[q]
+
+
+def infinite_rows():
+    """Rows with infinities at elements that count, and at others."""
+    X, Y = random(6, 20), random(6, 20)[::-1].copy()
+    X[0, 3], Y[0, 3] = np.inf, -1.0
+    X[1, 3], Y[1, 3] = np.inf, 1.0
+    X[2] = X[3] = X[4, :10] = -np.inf
+    Y[2] = -1.0
+    return X, Y
+
+
 def random(*shape):
     return np.random.default_rng(0).standard_normal(shape)
 
@@ -94,6 +109,7 @@ def random(*shape):
     (maximum_of_nothing_below_itself, (random(30),)),
     (distances_to_a_largest_absolute_value, (random(30),)),
     (sums_over_other_axes_share_no_component, (random(30), random(4), random(5))),
+    (some_below_a_maximum_of_all, infinite_rows()),
 ], ids=lambda value: getattr(value, "__name__", ""))
 def test_agrees(kernel, args):
     assert_agrees_at_every_height(kernel, args)
