@@ -126,6 +126,10 @@ class Group:
 
         def value(label: Label) -> Expr:
             applied = self.applied(node.bodies[0], element, self.at(label, place), label)
+            for fact in self.reader.facts:  # the other extremum changes no number, but is none where it is infinite
+                if fact.element is element and fact.is_upper is (name == "min") and not absence(element):
+                    other = self.applied(node.bodies[0], element, self.at_moment(fact.reference, label), label)
+                    applied = Map(node.monoid.combine[0].op, (applied, other))
             nothing = Map(OPS["equal"], (self.extent, Const(0, I64)))
             if absence(node.bodies[0]):  # where all elements are absent the extremum is what it began as
                 begun = self.components[place].monoid.identity[0]

@@ -83,6 +83,12 @@ def some_below_a_maximum_of_all(X, Y):
     return ef.sum(ef.where(Y[q, k] > 0, ef.exp(X[q, k] - ef.max(X[q, k], over=k)), 0.0), over=k)[q]
 
 
+@ef.kernel
+def least_distance_to_a_maximum(X, Y):
+    return ef.min(X[q, k] - ef.max(X[q, k], over=k), over=k)[q], ef.max(
+        ef.exp(Y[q, k] - ef.min(Y[q, k], over=k)), over=k)[q]
+
+
 def infinite_rows():
     """Rows with infinities at elements that count, and at others."""
     X, Y = random(6, 20), random(6, 20)[::-1].copy()
@@ -110,6 +116,7 @@ def random(*shape):
     (distances_to_a_largest_absolute_value, (random(30),)),
     (sums_over_other_axes_share_no_component, (random(30), random(4), random(5))),
     (some_below_a_maximum_of_all, infinite_rows()),
+    (least_distance_to_a_maximum, (infinite_rows()[0], -infinite_rows()[0])),
 ], ids=lambda value: getattr(value, "__name__", ""))
 def test_agrees(kernel, args):
     assert_agrees_at_every_height(kernel, args)
