@@ -9,8 +9,8 @@ __all__ = ["is_constant", "is_domain"]
 
 def is_constant(expr: Expr) -> bool:
     """Whether it is built of constants and extents only, so that it never has a point of its own."""
-    return all(isinstance(node, Const | Size | Map | Cast | Select) for node in postorder(expr)
-               if isinstance(node, Expr))
+    return not expr.free and all(isinstance(node, Const | Size | Map | Cast | Select) for node in postorder(expr)
+                                 if isinstance(node, Expr))
 
 
 def is_domain(predicate: Expr) -> bool:

@@ -1,5 +1,7 @@
 """Passes from cascade to cascade that prepare for loops: absence made explicit, tensors read in place."""
 
+from functools import lru_cache
+
 from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.bounds import bounds_of, conjuncts, guarded
 from einfall.cascade.nodes import Access, Cascade, Index, Reduce, Scan, Tensor
@@ -16,6 +18,7 @@ COSTLY = frozenset((
     "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh", "erf", "sigmoid", "lgamma", "pow"))
 
 
+@lru_cache(16)  # proof, finder and lowering ask one after the other
 def make_absence_explicit(cascade: Cascade) -> Cascade:
     """The program in which an absent argument that decides its operator is a selection: nothing is absent any more.
 
