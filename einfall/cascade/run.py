@@ -333,8 +333,8 @@ class _Evaluation:
             return None
         if monoid.name in ("max", "min"):
             return error.max(axis=-1, initial=0)
-        if monoid.name == "sum":
-            return error.sum(axis=-1)
+        if monoid.name == "sum":  # an exact element is rounded too, when others are added to it
+            return np.maximum(error, self.rounding(column, monoid.dtypes[0])).sum(axis=-1)
         if monoid.name == "logsumexp":
             weight = np.exp(column - result[..., None])
             own = self.rounding(np.abs(result) + 1, monoid.dtypes[0])

@@ -16,7 +16,7 @@ from einfall.cascade.nodes import Reduce
 from einfall.derive.forms import Form, NoForm, Symbol, is_indicator, number
 from einfall.derive.reading import ELEMENT, REFERENCE, NotSeparable, Reader
 from einfall.derive.signs import is_nonnegative, is_positive
-from einfall.scalar.nodes import Cast, Expr, Map
+from einfall.scalar.nodes import Cast, Const, Expr, Map
 
 __all__ = ["Move", "Refused", "SumForm", "derive_sum", "one_term"]
 
@@ -267,10 +267,13 @@ def _is_a_place(reader: Reader, reference: Expr, elements: list[Expr]) -> bool:
             return reader.deep(body) in wanted
         case Map(op, (above, below)) if op.name == "divide":
             match _without_casts(above), _without_casts(below):
-                case Reduce(bodies=(body,)), Reduce(bodies=(weight,)):
-                    return any(reader.deep(body) == reader.deep(weight) * one for one in wanted)
-                case Reduce(bodies=(body,)), _:
-                    return reader.deep(body) in wanted
+                case Reduce(monoid, bodies=(body,)), Reduce(other, bodies=(weight,)):
+                    return monoid.name == other.name == "sum" and any(
+                        reader.deep(body) == reader.deep(weight) * one for one in wanted)
+                case Reduce(monoid, _, (extent,), (body,)), number_of:
+                    is_count = number_of is extent or (
+                        isinstance(extent, Const) and isinstance(number_of, Const) and extent.value == number_of.value)
+                    return monoid.name == "sum" and is_count and reader.deep(body) in wanted
     return False
 
 

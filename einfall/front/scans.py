@@ -56,16 +56,25 @@ def scan(step: Callable, *, over: Rank, init, exclusive: bool = False, reverse: 
         if over.name in item.extents:
             raise TraceError(f"the init of a scan over {over.name} depends on {over.name}", known=current().known,
                              repair=f"index with a number, as in X[0], or with another rank than {over.name}")
-    arguments = [_argument(label, place, item, own) for place, (item, own) in enumerate(zip(inits, axes))]
+    dtypes: list[DType] = []
+    given = [item.dtype for item in inits]
+    while given != dtypes:  # a state that becomes wider than its init is that wide in the step as well
+        dtypes = given
+        steps = _steps(step, [_argument(label, place, *of) for place, of in enumerate(zip(inits, axes, dtypes))])
+        given = [dtype if init.weak else _state_type(init, made) for init, made, dtype in zip(inits, steps, dtypes)]
+    return _built(label, over, axes, inits, steps, (exclusive, reverse, last), is_tuple)
+
+
+def _steps(step: Callable, arguments: list) -> list[Expression]:
+    """The new states, as many as arguments."""
     check_arity(step, arguments, "the step of a scan",
                 "write a function of as many states as init= has, such as lambda s: s + X[t]")
     made = step(*arguments)
     made = made if isinstance(made, tuple) else (made,)
-    if len(made) != len(inits):
-        raise TraceError(f"the step of a scan gives {len(made)} states back and takes {len(inits)}",
+    if len(made) != len(arguments):
+        raise TraceError(f"the step of a scan gives {len(made)} states back and takes {len(arguments)}",
                          known=current().known, repair="give back one new state per argument")
-    steps = [lift(_plain(item)) for item in made]
-    return _built(label, over, axes, inits, steps, (exclusive, reverse, last), is_tuple)
+    return [lift(_plain(item)) for item in made]
 
 
 def _axes(state, count: int, is_tuple: bool) -> list[tuple[Rank, ...]]:
@@ -82,9 +91,9 @@ def _axes(state, count: int, is_tuple: bool) -> list[tuple[Rank, ...]]:
     return [whole] * count
 
 
-def _argument(label: cas.Label, place: int, init: Expression, axes: tuple[Rank, ...]):
-    """What the step sees of a state: its type is the init's, and weak if that is."""
-    node = cas.State(label, place, init.dtype, len(axes), ())
+def _argument(label: cas.Label, place: int, init: Expression, axes: tuple[Rank, ...], dtype: DType):
+    """What the step sees of a state of this type, weak if its init is."""
+    node = cas.State(label, place, dtype, len(axes), ())
     if not axes:
         return Expression(cas.Access(node, (), None), {}, weak=init.weak)
     extents = []

@@ -7,7 +7,7 @@ from einfall.nest.schedule import around, fresh, loops_in
 from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable, Workspace, is_never_negative
 from einfall.scalar.nodes import Const, Expr, Map, const
 
-__all__ = ["legal_stage", "most", "stage"]
+__all__ = ["bounds", "legal_stage", "most", "stage"]
 
 
 def legal_stage(nest: Nest, load: Load, name: str) -> Refusal | None:
@@ -25,6 +25,8 @@ def legal_stage(nest: Nest, load: Load, name: str) -> Refusal | None:
     for loop in moving:
         if most(loop.extent, frozenset()) is None:
             return Refusal(f"the length of loop {loop.variable.name} has no bound by sizes")
+    if not all(_tells_apart(index, {loop.variable: loop.extent for loop in moving}) for index in load.indices):
+        return Refusal(f"steps that differ may read one element of {buffer}, which a copy would hold several times")
     return None
 
 
@@ -79,6 +81,46 @@ def _moving(nest: Nest, load: Load) -> list[Loop]:
     found = {loop.variable.name: loop for loop in loops_in(nest.body) if loop.variable in load.free}
     depths = around(nest)
     return sorted(found.values(), key=lambda loop: len(depths[loop.variable.name]))
+
+
+def _tells_apart(index: Expr, lengths: dict[Node, Expr]) -> bool:
+    """Whether an index differs where one of its variables does: a number in mixed radix, up to where it begins."""
+    digits = _factors(index)
+    reach = 0  # the largest difference that the variables so far make
+    for place, (variable, factor) in enumerate(sorted((digits or {}).items(), key=lambda item: abs(item[1]))):
+        length = min([bound.value for bound in bounds(lengths[variable])], default=None)
+        if abs(factor) <= reach or (length is None and place < len(digits) - 1):
+            return False
+        reach += abs(factor) * max((length or 1) - 1, 0)
+    return digits is not None
+
+
+def _factors(index: Expr) -> dict[Node, int] | None:
+    """The factors of variables in an index that is affine in them."""
+    if not index.free:
+        return {}
+    if isinstance(index, Variable):
+        return {index: 1}
+    match index:
+        case Map(op, (left, right)) if op.name in ("add", "subtract"):
+            found, others = _factors(left), _factors(right)
+            if found is None or others is None or not found.keys().isdisjoint(others):
+                return None
+            return found | {variable: factor if op.name == "add" else -factor for variable, factor in others.items()}
+        case Map(op, (other, Const(value)) | (Const(value), other)) if op.name == "multiply":
+            found = _factors(other)
+            return None if found is None else {variable: factor * value for variable, factor in found.items()}
+    return None
+
+
+def bounds(length: Expr) -> list[Const]:
+    """Numbers that a length does not exceed."""
+    match length if isinstance(length, Const) else most(length, frozenset()):
+        case Const() as bound:
+            return [bound]
+        case Map(op, args) if op.name == "minimum":
+            return [bound for arg in args for bound in bounds(arg)]
+    return []
 
 
 def _with(expr: Expr, indices: dict[Node, Node]) -> Expr:

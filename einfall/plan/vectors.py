@@ -26,7 +26,7 @@ from einfall.nest.schedule import (
     unroll_and_jam,
     vectorise,
 )
-from einfall.nest.stage import legal_stage, most, stage
+from einfall.nest.stage import bounds, legal_stage, most, stage
 from einfall.scalar.dtypes import I64
 from einfall.scalar.memory import Load, Loop, Statement, Store, Variable, Workspace
 from einfall.scalar.nodes import Const, Expr, Map
@@ -46,7 +46,7 @@ ROW = 16384  # results that lie in the cache of a core; memory is read in its or
 STRIP = 4096  # lanes one after the other that are an instance where nothing else is one
 OUTERMOST = 1.25  # lanes of the outermost of several loops lie far apart, and leave few instances for threads
 STARTING = 8.0  # operations to begin a vector loop, and to bring its lanes together
-LEAST_GATHERED = 32  # how often an element that lanes would gather has to be read for a copy of it to pay
+LEAST_GATHERED = 12  # how often an element that lanes would gather has to be read for a copy of it to pay
 LEAST_IN_PANELS = 256  # the same where it lies side by side for the lanes already
 COPYING = 2.0  # operations to copy an element
 
@@ -259,17 +259,7 @@ def _shared(loop: Loop, inner: Loop) -> list[Load]:
 
 def typical(loop: Loop) -> float:
     """How many iterations a loop is taken to have."""
-    return min([float(node.value) for node in _bounds(loop.extent)], default=TYPICAL)
-
-
-def _bounds(extent: Expr) -> list[Const]:
-    """Numbers that a length does not exceed."""
-    match extent if isinstance(extent, Const) else most(extent, frozenset()):
-        case Const() as bound:
-            return [bound]
-        case Map(op, args) if op.name == "minimum":
-            return [bound for arg in args for bound in _bounds(arg)]
-    return []
+    return min([float(node.value) for node in bounds(loop.extent)], default=TYPICAL)
 
 
 def _reduces(loop: Loop) -> bool:

@@ -277,6 +277,16 @@ def cubes_about_another_mean(X, W):
     return ef.sum((X[i, k] - far) ** 3, over=k)[i]
 
 
+@ef.kernel
+def squares_about_a_third_of_the_sum(X):
+    return ef.sum((X[i, k] - ef.sum(X[i, k], over=k) / 3.0) ** 2, over=k)[i]
+
+
+@ef.kernel
+def squares_about_half_a_product(X):
+    return ef.sum((X[i, k] - ef.prod(X[i, k], over=k) / 2.0) ** 2, over=k)[i]
+
+
 REFUSED = (
     Case(exponential_about_mean, ((3, 61),), (), ("exponent",)),
     Case(exponential_without_a_bound, ((3, 61), (3, 61)), (), ("every exponent is provably 0 or less",)),
@@ -290,6 +300,8 @@ REFUSED = (
     Case(temperature_from_data, ((3, 61), (61, 4)), (("monotone", 1, "fixed"),),
          ("more than 8 products", "more than 8 products")),
     Case(equal_to_mean, ((3, 61),), (), ("not their extremum",)),
+    Case(squares_about_a_third_of_the_sum, ((3, 61),), (), ("no mean and no extremum of the elements",)),
+    Case(squares_about_half_a_product, ((3, 61),), (), ("no mean and no extremum of the elements",)),
     Case(cubes_about_another_mean, ((3, 61), (3, 61)), (), ("no mean and no extremum of the elements",)),
 )
 

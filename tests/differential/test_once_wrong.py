@@ -120,3 +120,19 @@ def random(*shape):
 ], ids=lambda value: getattr(value, "__name__", ""))
 def test_agrees(kernel, args):
     assert_agrees_at_every_height(kernel, args)
+
+
+@ef.kernel
+def a_state_wider_than_its_init(y, start):
+    return ef.scan(lambda s: s + y[t], over=t, init=start)[t]
+
+
+@pytest.mark.parametrize(("y", "start"), [
+    (np.array([0.5, 0.5, 0.5]), np.asarray(0)), (np.full(4, 2**31), np.asarray(0, np.int32)),
+    (np.array([1e-9, 1.0, 1e8, 1.0]), np.asarray(0.1, np.float32))], ids=["integer", "i32", "f32"])
+def test_a_state_is_as_wide_in_its_step_as_after_it(y, start):
+    """The reference and all heights alike had it in the type of the init."""
+    total = np.cumsum(np.append(start.astype(y.dtype), y))[1:]
+    assert np.array_equal(a_state_wider_than_its_init(y, start), total)
+    assert np.array_equal(ef.reference(a_state_wider_than_its_init, y, start), total)
+    assert_agrees_at_every_height(a_state_wider_than_its_init, (y, start))

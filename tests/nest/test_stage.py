@@ -112,3 +112,22 @@ def test_a_copy_is_refused_with_a_reason(load, name, reason):
     assert legal_stage(GATHERED, node, name).reason == reason
     with pytest.raises(ValueError, match=reason):
         stage(GATHERED, node, name)
+
+
+@pytest.mark.parametrize("index, is_apart", [
+    ("i", True), ("i * 16 + j", True), ("i * 16 - j", True), ("j * 2 + i * 40 - 7", True), ("i + 5 - n[0]", False),
+    ("i * 15 + j", False), ("i + j", False), ("i - j", False), ("i * 50 + j * 3", True), ("i * 50 + j * 3 + k", True),
+    ("i * 50 + j * 3 + k * 2", False), ("minimum(i, 4) + j", False), ("i * 16 + minimum(j, 3)", False), ("i * 0", False),
+])
+def test_a_copy_holds_no_element_twice(index, is_apart):
+    nest = parse(f"""\
+def apart(x: f32[1], n: i64[1]):
+    out = output(f32, n.shape[0], 16, 3)
+    for i in parallel(n.shape[0]):
+        for j in parallel(minimum(n.shape[0], 16)):
+            for k in parallel(3):
+                out[i, j, k] = x[{index}]
+""")
+    load = next(node for node in postorder(nest) if isinstance(node, Load) and node.buffer.name == "x")
+    refusal = legal_stage(nest, load, "i")
+    assert (refusal is None) is is_apart, refusal
