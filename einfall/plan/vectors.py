@@ -2,6 +2,7 @@
 
 The measure is counted, not measured: operations and accesses of one pass over a loop of `TYPICAL` iterations at every
 level. Lanes side by side in memory, or one element for all of them, are one access; other lanes are one access each.
+Then what follows from it: strips, panels, copies, and which rows share registers (decision 8).
 """
 
 import math
@@ -41,7 +42,7 @@ LANES = 16.0
 ROWS = 6  # iterations that share the loads of a reduction: with four registers a row, 24 of 32 hold results
 PANEL = 64  # lanes of a panel: four registers of f32
 HELD_BY_A_LANE = 1024  # elements of workspaces: with a panel of lanes they still lie in the cache of a core
-FEW = 4.0  # instances
+FEW = 4.0  # instances around a loop in lanes; it is cut into more where there are no more than these
 ROW = 16384  # results that lie in the cache of a core; memory is read in its order where rows are read whole
 STRIP = 4096  # lanes one after the other that are an instance where nothing else is one
 OUTERMOST = 1.25  # lanes of the outermost of several loops lie far apart, and leave few instances for threads
@@ -61,7 +62,6 @@ class Copy(NamedTuple):
     buffer: str
     reuse: Expr
     least: int
-
 
 
 def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> Nest:
