@@ -139,9 +139,9 @@ def test_one_compilation_serves_every_size():
 @pytest.mark.slow
 @pytest.mark.parametrize("size", range(17, 60, 5))
 def test_every_size_agrees_at_every_height(size):
-    """The same sizes; the interpreters of nest and tile go through each product element by element."""
+    """The same sizes; the interpreters of nest and tile go through each product element by element, the smaller ones."""
     A, B = normal(size, size + 1), normal(size + 1, 20)
-    heights = [height for height in HEIGHTS if height != "call"]  # nothing is derived, so it is the machine's
+    heights = [height for height in HEIGHTS if size < 40 or height not in ("nest", "tile")]
     assert_agrees_at_every_height(product, (A, B), heights=heights)
 
 
