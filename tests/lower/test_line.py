@@ -139,7 +139,7 @@ def test_one_compilation_serves_every_size():
 @pytest.mark.slow
 @pytest.mark.parametrize("size", range(17, 60, 5))
 def test_every_size_agrees_at_every_height(size):
-    """The same sizes; the interpreters of nest and tile go through each product element by element, the smaller ones."""
+    """The same sizes; the interpreters of nest and tile go through the smaller products element by element."""
     A, B = normal(size, size + 1), normal(size + 1, 20)
     heights = [height for height in HEIGHTS if size < 40 or height not in ("nest", "tile")]
     assert_agrees_at_every_height(product, (A, B), heights=heights)
