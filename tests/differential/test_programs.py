@@ -9,7 +9,11 @@ from tests.programs.program import load
 PROGRAMS = load()
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+LONG = {"grouped_query_attention", "convolution_2d"}  # for the interpreters, which go element by element
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ())
+                                  for name in PROGRAMS])
 def test_heights_agree(name):
     program = PROGRAMS[name]
     args, kwargs = program.arguments(np.random.default_rng(3))

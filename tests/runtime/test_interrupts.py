@@ -75,7 +75,7 @@ def interrupted(script: str, *arguments: str, after_s: float, threads: int) -> f
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to one process")
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_long_run_ends_soon(threads):
     assert interrupted(LONG_RUN, after_s=0.4, threads=threads) < 2.0  # the run itself takes 20 s and more
 
