@@ -14,7 +14,7 @@ from einfall.scalar.run import INTEGERS
 
 __all__ = ["around", "fresh", "legal_split_outside", "legal_strip", "legal_unroll_and_jam", "legal_vectorise",
            "loops", "loops_in", "of_varying_length", "replaced", "specialise", "split_outside", "strip",
-           "unroll_and_jam", "vectorise"]
+           "unroll_and_jam", "vectorise", "with_nodes"]
 
 
 def specialise(nest: Nest, small: frozenset[tuple[str, int, int]]) -> Nest:
@@ -220,16 +220,14 @@ def split_outside(nest: Nest, name: str, by: int) -> Nest:
     begin = Map(OPS["multiply"], (panels, step))
     panel = Variable(fresh(f"{inner.variable.name}_panel", taken))
     place = Map(OPS["add"], (Map(OPS["multiply"], (panel, step)), inner.variable))
-    memo: dict[Node, Node] = {}
-    body = tuple(rewrite(item, lambda node: place if node is inner.variable else None, memo) for item in inner.body)
+    body = tuple(with_nodes(item, {inner.variable: place}) for item in inner.body)
     whole = Loop(panel, panels, "parallel", None, (), (
         Loop(outer.variable, outer.extent, outer.kind, None, (), (
             Loop(inner.variable, step, inner.kind, None, (), body),)),))
     row = Variable(fresh(f"{name}_rest", taken))
     left = Variable(fresh(f"{inner.variable.name}_rest", taken))
     tail = _copied(inner, Map(OPS["add"], (begin, left)), "_rest", taken, is_apart=True)
-    memo = {}
-    tail = tuple(rewrite(item, lambda node: row if node is outer.variable else None, memo) for item in tail)
+    tail = tuple(with_nodes(item, {outer.variable: row}) for item in tail)
     rest = Map(OPS["subtract"], (inner.extent, begin))
     return replaced(nest, outer, lambda loop: (
         whole, Loop(row, outer.extent, outer.kind, None, (), (Loop(left, rest, inner.kind, None, (), tail),))))
@@ -329,14 +327,14 @@ def _jammed(copies: list[tuple[Statement, ...]], apart: frozenset[str], taken: s
         elif first.variable.name in apart:
             made.append(first)
             for place, loop in enumerate(alike[1:], 1):
-                made.append(_with(loop, _renamed((loop,), f"_{place}", taken, Variable)))
+                made.append(with_nodes(loop, _renamed((loop,), f"_{place}", taken, Variable)))
         elif all(loop.extent is first.extent for loop in alike):
             made.append(_at_once(list(alike), first.extent, apart, taken))
         else:
             shortest = alike[0].extent
             for loop in alike[1:]:
                 shortest = Map(OPS["minimum"], (shortest, loop.extent))
-            before = [_with(loop, _renamed((loop,), "_first", taken, Value)) for loop in alike]
+            before = [with_nodes(loop, _renamed((loop,), "_first", taken, Value)) for loop in alike]
             made.append(_at_once(before, shortest, apart, taken))
             made += [_continued(loop, begun, shortest, f"_{place}_last", taken)
                      for place, (loop, begun) in enumerate(zip(alike, before))]
@@ -354,16 +352,16 @@ def _at_once(loops_: list[Loop], extent: Expr, apart: frozenset[str], taken: set
 
 def _continued(loop: Loop, begun: Loop, begin: Expr, suffix: str, taken: set[str]) -> Loop:
     """The rest of a loop, from the values that it has where it begins."""
-    inner = _with(loop, _renamed(loop.body, suffix, taken, Value, Buffer, Variable))
+    inner = with_nodes(loop, _renamed(loop.body, suffix, taken, Value, Buffer, Variable))
     variable = Variable(fresh(loop.variable.name + suffix, taken))
     place: dict[Node, Node] = {inner.variable: Map(OPS["add"], (begin, variable))}
-    carried = tuple(Carried(item.value, before.value, _with(item.update, place))
+    carried = tuple(Carried(item.value, before.value, with_nodes(item.update, place))
                     for item, before in zip(inner.carried, begun.carried))
     rest = Map(OPS["subtract"], (inner.extent, begin))
     return Loop(variable, rest, inner.kind, inner.monoid, carried,
-                tuple(_with(statement, place) for statement in inner.body))
+                tuple(with_nodes(statement, place) for statement in inner.body))
 
 
-def _with(node: Node, names: dict[Node, Node]) -> Node:
+def with_nodes(node: Node, names: dict[Node, Node]) -> Node:
     """The node with other nodes in place of these."""
     return rewrite(node, None, dict(names))

@@ -3,7 +3,7 @@
 from einfall.base.node import Node, postorder, rewrite
 from einfall.base.refusal import Refusal
 from einfall.nest.nodes import Nest
-from einfall.nest.schedule import around, fresh, loops_in
+from einfall.nest.schedule import around, fresh, loops_in, with_nodes
 from einfall.scalar.memory import Buffer, Load, Loop, Statement, Store, Variable, Workspace, is_never_negative
 from einfall.scalar.nodes import Const, Expr, Map, const
 
@@ -56,11 +56,11 @@ def stage(nest: Nest, load: Load, name: str) -> Nest:
     for loop in moving:
         extent = most(loop.extent, frozenset(opened))
         is_exact &= extent is loop.extent
-        extents.append(_with(extent, indices))
+        extents.append(with_nodes(extent, indices))
         opened.add(loop.variable)
     # where loops are cut short by others, more is copied than is read, and some of it may not be there
     outside = load.outside if is_exact or load.outside is not None else const(0, load.buffer.type)
-    source = Load(load.buffer, tuple(_with(index, indices) for index in load.indices), outside)
+    source = Load(load.buffer, tuple(with_nodes(index, indices) for index in load.indices), outside)
     fill: Statement = Store(copy, tuple(indices.values()), source)
     for loop, extent in reversed(list(zip(moving, extents))):
         kind = "vector" if loop is moving[-1] else "parallel"
@@ -121,10 +121,6 @@ def bounds(length: Expr) -> list[Const]:
         case Map(op, args) if op.name == "minimum":
             return [bound for arg in args for bound in bounds(arg)]
     return []
-
-
-def _with(expr: Expr, indices: dict[Node, Node]) -> Expr:
-    return rewrite(expr, None, dict(indices))
 
 
 def most(length: Expr, known: frozenset[Node]) -> Expr | None:
