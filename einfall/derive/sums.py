@@ -464,10 +464,11 @@ def _moving(reader: Reader, body: Form, kept: list[Form], moves: tuple[Move, ...
     target = body.substituted(at_origin, is_positive)
     rows = [_element_keys(reader, form) for form in basis]
     solve = _solver(rows)
-    matrix = tuple(tuple(solve(_element_keys(reader, form))) for form in after)
-    weights = tuple(solve(_element_keys(reader, target)))
+    *matrix, weights = (solve(_element_keys(reader, form)) for form in (*after, target))
+    if weights is None or None in matrix:
+        raise NoForm("a basis in which it cannot be written term by term")
     back = {move.before: Form.atom(move.reference) for move in moves if move.kind == "free"}
-    weights = tuple(weight.substituted(back, is_positive) for weight in weights)
+    matrix, weights = tuple(map(tuple, matrix)), tuple(weight.substituted(back, is_positive) for weight in weights)
     shared = tuple(next((place for form, place in pool if form == one), None) for one in kept)
     return SumForm(tuple(basis), shared, matrix, weights, moves, hoisted, selector, _kind_of(reader, matrix, moves),
                    len(basis))
@@ -478,8 +479,11 @@ def one_term(form: Form) -> bool:
     return len(form.terms) == 1 and not any(is_indicator(atom) for powers, _ in form.terms for atom, _ in powers)
 
 
-def _solver(rows: list[dict]) -> Callable[[dict], list[Form]]:
-    """A function that writes a row as a combination of the given ones. It raises NoForm where that does not go."""
+def _solver(rows: list[dict]) -> Callable[[dict], list[Form] | None]:
+    """A function that writes a row as a combination of the given ones, or gives None.
+
+    None also where a combination would have to divide by a sum of terms.
+    """
     keys = list(dict.fromkeys(key for row in rows for key in row))
     size = len(rows)
     table = [[row.get(key, Form({})) for key in keys] + [number(int(i == j)) for j in range(size)]
@@ -489,7 +493,7 @@ def _solver(rows: list[dict]) -> Callable[[dict], list[Form]]:
     while left:
         found = next(((i, j) for i in left for j in range(len(keys)) if one_term(table[i][j])), None)
         if found is None:
-            raise NoForm("a basis whose matrix cannot be inverted term by term")
+            return lambda row: None
         i, j = found
         inverse = table[i][j].power(Fraction(-1), lambda atom: True)
         table[i] = [item * inverse for item in table[i]]
@@ -500,16 +504,16 @@ def _solver(rows: list[dict]) -> Callable[[dict], list[Form]]:
         pivots.append((i, j))
         left.remove(i)
 
-    def solve(row: dict) -> list[Form]:
+    def solve(row: dict) -> list[Form] | None:
         if not set(row) <= set(keys):
-            raise NoForm("a function outside the space of the basis")
+            return None
         values = [row.get(key, Form({})) for key in keys] + [Form({})] * size
         for i, j in pivots:
             factor = values[j]
             if factor:
                 values = [a - factor * b for a, b in zip(values, table[i])]
         if any(values[:len(keys)]):
-            raise NoForm("a function outside the space of the basis")
+            return None
         return [-item for item in values[len(keys):]]
 
     return solve

@@ -1,13 +1,13 @@
 """Statements run one by one in NumPy, floats in float64: slow, and obviously what the text says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from einfall.scalar.memory import Load, Loop, Number, Size, Store, Value, Variable, Workspace
 from einfall.scalar.monoids import combined
 from einfall.scalar.nodes import Expr
-from einfall.scalar.run import evaluate
+from einfall.scalar.run import operation
 
 __all__ = ["Execution"]
 
@@ -20,6 +20,8 @@ class Execution:
         self.arrays = {name: array.astype(np.float64) if array.dtype.kind == "f" else array
                        for name, array in inputs.items()}
         self.values = {name: np.asarray(value) for name, value in numbers.items()}
+        self.steps: dict[Expr, list[tuple[Callable, tuple[int, ...]]]] = {}
+        self.updates: dict[Loop, tuple[Expr, ...]] = {}
 
     def memory(self, buffer) -> np.ndarray:
         shape = tuple(int(self.value(extent)) for extent in buffer.extents)
@@ -36,32 +38,64 @@ class Execution:
                     self.memory(buffer)
                 case Store(buffer, indices, value):
                     self.arrays[buffer.name][tuple(int(self.value(index)) for index in indices)] = self.value(value)
-                case Loop(variable, extent, _, monoid, carried, body):
+                case Loop(variable, extent, carried=carried, body=body):
                     for item in carried:
                         self.values[item.value.name] = self.value(item.init)
+                    updates = self.updates_of(statement)
                     for index in range(int(self.value(extent))):
                         self.values[variable.name] = np.asarray(index, np.int64)
                         self.block(body)
-                        updates = tuple(item.update for item in carried)
-                        if monoid is not None:
-                            updates = combined(monoid, tuple(item.value for item in carried), updates)
                         after = [self.value(update) for update in updates]
                         self.values.update((item.value.name, value) for item, value in zip(carried, after))
 
-    def value(self, expr: Expr) -> np.ndarray:
-        return evaluate(expr, self.leaf)
+    def updates_of(self, loop: Loop) -> tuple[Expr, ...]:
+        """The values that a loop carries on, made once."""
+        if loop not in self.updates:
+            made = tuple(item.update for item in loop.carried)
+            if loop.monoid is not None:
+                made = combined(loop.monoid, tuple(item.value for item in loop.carried), made)
+            self.updates[loop] = made
+        return self.updates[loop]
 
-    def leaf(self, node: Expr) -> np.ndarray:
+    def value(self, expr: Expr) -> np.ndarray:
+        """The value of an expression now: its nodes in order, children first, which are brought into order once."""
+        if expr not in self.steps:
+            self.steps[expr] = self.in_order(expr)
+        values: list[np.ndarray] = []
+        for function, below in self.steps[expr]:
+            values.append(function(*[values[place] for place in below]))
+        return values[-1]
+
+    def in_order(self, expr: Expr) -> list[tuple[Callable, tuple[int, ...]]]:
+        """What each node does, and the places of its arguments."""
+        steps, places = [], {}
+
+        def place(node: Expr) -> int:
+            if node not in places:
+                below = node.indices if isinstance(node, Load) else node.below
+                step = operation(node) or self.leaf(node), tuple(map(place, below))
+                places[node] = len(steps)
+                steps.append(step)
+            return places[node]
+
+        place(expr)
+        return steps
+
+    def leaf(self, node: Expr) -> Callable[..., np.ndarray]:
         match node:
             case Variable(name) | Value(name) | Number(name):
-                return self.values[name]
+                return lambda: self.values[name]
             case Size(name, axis):
-                return np.asarray(self.shapes[name][axis], np.int64)
-            case Load(buffer, indices, outside):
-                array = self.arrays[buffer.name]
-                place = tuple(int(self.value(index)) for index in indices)
-                if outside is not None and not all(0 <= at < extent for at, extent in zip(place, array.shape)):
-                    return np.asarray(outside.value, array.dtype)
-                assert all(0 <= at < extent for at, extent in zip(place, array.shape)), f"{buffer.name}{place}"
-                return array[place]
+                size = np.asarray(self.shapes[name][axis], np.int64)
+                return lambda: size
+            case Load(buffer, _, outside):
+                return lambda *indices: self.load(buffer.name, tuple(map(int, indices)), outside)
         raise TypeError(f"not part of a nest: {node!r}")
+
+    def load(self, name: str, place: tuple[int, ...], outside) -> np.ndarray:
+        array = self.arrays[name]
+        inside = all(0 <= at < extent for at, extent in zip(place, array.shape))
+        if outside is not None and not inside:
+            return np.asarray(outside.value, array.dtype)
+        assert inside, f"{name}{place}"
+        return array[place]

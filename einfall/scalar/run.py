@@ -10,7 +10,7 @@ from einfall.scalar.dtypes import I64
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import convert
 
-__all__ = ["INTEGERS", "evaluate", "too_wide", "whole_number"]
+__all__ = ["INTEGERS", "evaluate", "operation", "too_wide", "whole_number"]
 
 INTEGERS = {  # the operators of extents, on Python's integers
     "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
@@ -46,21 +46,25 @@ def too_wide(value: int, known: str) -> ShapeError:
 def evaluate(expr: Expr, leaf: Callable[[Expr], np.ndarray], memo: dict | None = None) -> np.ndarray:
     """The value of an expression; `leaf` gives those of the leaves."""
     memo = {} if memo is None else memo
-    if expr in memo:
-        return memo[expr]
-    match expr:
+    if expr not in memo:
+        function = operation(expr)
+        memo[expr] = leaf(expr) if function is None else function(*(evaluate(arg, leaf, memo) for arg in expr.below))
+    return memo[expr]
+
+
+def operation(node: Expr) -> Callable[..., np.ndarray] | None:
+    """What a node makes of the values of its children; None of a leaf."""
+    match node:
         case Const(value, dtype):
             made = np.asarray(value, np.float64 if dtype.is_float else dtype.numpy)
-        case Map(op, args):
-            made = np.asarray(op.evaluate(*(evaluate(arg, leaf, memo) for arg in args)))
-        case Select(condition, yes, no):
-            made = np.where(evaluate(condition, leaf, memo), evaluate(yes, leaf, memo), evaluate(no, leaf, memo))
+            return lambda: made
+        case Map(op):
+            return lambda *args: np.asarray(op.evaluate(*args))
+        case Select():
+            return np.where
         case Cast(arg, to):
-            made = _cast(evaluate(arg, leaf, memo), arg, to)
-        case _:
-            made = leaf(expr)
-    memo[expr] = made
-    return made
+            return lambda value: _cast(value, arg, to)
+    return None
 
 
 def _cast(value: np.ndarray, arg: Expr, to) -> np.ndarray:

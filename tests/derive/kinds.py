@@ -7,11 +7,9 @@ import re
 import einfall.derive
 from einfall.derive.derive import Derivation
 
-__all__ = ["KINDS", "UNREACHED", "kinds_of"]
+__all__ = ["KINDS", "kinds_of"]
 
 RAISED = {"Refused", "NotSeparable", "NoForm"}  # what the driver makes a refusal of
-# No known program reaches it: a basis is taken only where numbers say that it spans the body, with all its symmetries.
-UNREACHED = {"a function outside the space of the basis"}
 
 
 def _templates() -> dict[str, re.Pattern]:
