@@ -11,10 +11,6 @@ from demo.comparison import PEERS, agreement, compare, peer_distance
 MODULES = ["bandwidth", "bilateral", "digits", "induction", "palette", "spelling"]
 
 
-QUICK = ["digits"]  # compared whenever tests run; all are run and checked
-COMPARED = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in MODULES]
-
-
 @pytest.fixture(params=MODULES)
 def program(request):
     return importlib.import_module(f"demo.{request.param}").PROGRAM
@@ -28,7 +24,7 @@ def test_the_kernel_agrees_with_the_reference_and_with_numpy(program):
     assert peer_distance(program, result, program.numpy(*arguments)) <= PEERS
 
 
-@pytest.mark.parametrize("program", COMPARED, indirect=True)
+@pytest.mark.slow
 def test_the_whole_comparison_runs(program, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setattr(comparison, "PAUSE_S", 0.0)
