@@ -4,6 +4,7 @@ from einfall.base.errors import TraceError
 from einfall.cascade import nodes as cas
 from einfall.front.expression import Array, Expression, Rank, counted, lift, ordered, without
 from einfall.front.functions import binder
+from einfall.front.recurrences import Early, recurrent
 from einfall.front.trace import current
 from einfall.scalar.dtypes import I64
 from einfall.scalar.monoids import named
@@ -13,10 +14,10 @@ __all__ = ["Definition", "einsum", "tensor"]
 
 
 class Definition:
-    """A tensor that is defined by one assignment; read it like any other."""
+    """A tensor that is defined by one assignment; its own definition may read it at earlier points."""
 
     def __init__(self):
-        self.array = None
+        self.array, self.early = None, Early()
 
     def __setitem__(self, order, value):
         if self.array is not None:
@@ -24,7 +25,8 @@ class Definition:
         order = order if type(order) is tuple else (order,)
         kept = {rank.name for item in order for rank in (item if isinstance(item, tuple) else (item,))
                 if isinstance(rank, Rank)}
-        self.array = ordered(summed(lift(value), kept), order)
+        made = summed(lift(value), kept)
+        self.array = recurrent(self.early, made, order) if self.early.label in made.node.free else ordered(made, order)
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -32,7 +34,13 @@ class Definition:
         return getattr(self._defined(), name)
 
     def __getitem__(self, index):
-        return self._defined()[index]
+        if self.array is None:
+            return self.early.read(index if type(index) is tuple else (index,))
+        return self.array[index]
+
+    def pad(self, value):
+        """The tensor with a value outside its axes, also for reading it in its own definition."""
+        return self.array.pad(value) if self.array is not None else _Padded(self.early, value)
 
     def _defined(self) -> Array:
         if self.array is None:
@@ -40,8 +48,22 @@ class Definition:
         return self.array
 
 
+class _Padded:
+    """A tensor before it is defined, with a value outside its axes."""
+
+    def __init__(self, early: Early, value):
+        self.early, self.value = early, value
+
+    def __getitem__(self, index):
+        return self.early.read(index if type(index) is tuple else (index,), self.value)
+
+
 def tensor() -> Definition:
-    """A tensor to be defined: `C = ef.tensor(); C[i, j] = A[i, k] * B[k, j]` sums over k."""
+    """A tensor to be defined: `C = ef.tensor(); C[i, j] = A[i, k] * B[k, j]` sums over k.
+
+    A definition may read itself at earlier points, `S[t] = ef.where(t == 0, 0.0, S[t - 1]) + X[t]`: at some axis its
+    own rank minus a positive number, at all axes before it the bare ranks of the left side.
+    """
     return Definition()
 
 

@@ -24,7 +24,17 @@ from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, of_this_call, ordered, strong
 from einfall.front.observers import OBSERVERS, Call
 from einfall.front.outs import outs_of
-from einfall.front.trace import Constraint, Trace, agree, current, evaluate, is_tracing, tracing, widest_float
+from einfall.front.trace import (
+    Again,
+    Constraint,
+    Trace,
+    agree,
+    current,
+    evaluate,
+    is_tracing,
+    tracing,
+    widest_float,
+)
 from einfall.measure.probe import this_machine
 from einfall.measure.timing import Timing, timed
 from einfall.nest.text import text as nest_text
@@ -316,9 +326,35 @@ def traced(held: Kernel, arguments: Arguments) -> Program:
 
 
 def _traced(held: Kernel, arguments: Arguments) -> Program:
-    dtypes = {item.dtype for item in arguments.inputs.values() if isinstance(item, Input)}
-    trace = Trace(arguments.sizes, widest_float(dtypes), arguments.known)
+    """Again with other types where a definition that reads itself turns out to be of another kind than thought."""
     allow_deep_recursion()
+    kinds: dict[int, str] = {}
+    failed: TraceError | None = None
+    while True:
+        trace = trace_of(arguments, kinds)
+        try:
+            return _traced_as(held, arguments, trace)
+        except Again as other:
+            if other.place in kinds:
+                raise failed or TraceError(
+                    "a definition that reads itself is of no type: each reading of it makes another",
+                    known=trace.known, where=other.line, repair="cast the right side: (...).astype(ef.f32)") from None
+            kinds[other.place] = other.kind
+        except TraceError as error:
+            # integers are thought of first, and conditions do not go with them
+            unknown = [place for place, (early, _) in enumerate(trace.early) if place not in kinds]
+            if failed is not None or not unknown:
+                raise failed or error from None
+            failed, kinds[unknown[-1]] = error, "b"
+
+
+def trace_of(arguments: Arguments, kinds: Mapping[int, str]) -> Trace:
+    """A tracing that begins."""
+    dtypes = {item.dtype for item in arguments.inputs.values() if isinstance(item, Input)}
+    return Trace(arguments.sizes, widest_float(dtypes), arguments.known, kinds)
+
+
+def _traced_as(held: Kernel, arguments: Arguments, trace: Trace) -> Program:
     with tracing(trace):
         values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
         result, found = _called(held, values)
@@ -400,6 +436,10 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
     """Extents resolved, equal sizes written as one, names and lines carried over."""
     tensors = tuple(map(_tensor, outputs))
     for tensor in tensors:
+        for early, line in trace.early:
+            if early.label in tensor.free:
+                raise TraceError("a tensor is read before it is defined", known=trace.known, where=line,
+                                 repair="define it first, C[i, j] = ...; its own definition reads it at earlier points")
         if tensor.free:
             raise TraceError(f"kernel {held.__name__} returns the state of a scan from inside its step",
                              known=trace.known, repair="return the value of ef.scan(...)", where=_line(held))
@@ -409,6 +449,7 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
     check(cascade)
     names = {}
     for name, value in found.items():
+        value = value.array if isinstance(value, Definition) else value
         node = value.node if isinstance(value, Expression) else value.source if isinstance(value, Array) else None
         if node is not None and not isinstance(node, Input):
             names.setdefault(memo.get(node, node), name)

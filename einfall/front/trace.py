@@ -13,6 +13,7 @@ from einfall.scalar.ops import OPS
 from einfall.scalar.run import INTEGERS, too_wide, whole_number
 
 __all__ = [
+    "Again",
     "Constraint",
     "Trace",
     "agree",
@@ -27,6 +28,17 @@ __all__ = [
 ]
 
 _CURRENT: contextvars.ContextVar["Trace | None"] = contextvars.ContextVar("einfall_trace", default=None)
+
+
+class Again(BaseException):
+    """The type of a definition that reads itself is of another kind than thought: the tracing begins again.
+
+    No Exception, so that user code does not catch it.
+    """
+
+    def __init__(self, place: int, kind: str):
+        super().__init__(place, kind)
+        self.place, self.kind, self.line = place, kind, user_line()
 
 
 class Constraint(NamedTuple):
@@ -44,7 +56,8 @@ class Trace:
     """One tracing. `sizes` are those of the call that caused it; the program must not depend on them, except where
     Python code looks at a shape: such axes are in `fixed`."""
 
-    def __init__(self, sizes: Mapping[str, tuple[int, ...]], default_float: DType, known: str):
+    def __init__(self, sizes: Mapping[str, tuple[int, ...]], default_float: DType, known: str,
+                 kinds: Mapping[int, str] | None = None):
         self.sizes, self.default_float, self.known = sizes, default_float, known
         self.constraints: list[Constraint] = []
         self.nonnegative: list[tuple[str, Expr, Line | None]] = []
@@ -52,6 +65,8 @@ class Trace:
         self.lines: dict[Node, Line | None] = {}
         self.needed: list[tuple[str, Expr, Line | None]] = []
         self.labels = 0
+        self.early: list[tuple[object, Line | None]] = []  # definitions that were read before they were defined
+        self.kinds = kinds or {}  # those whose type is not an integer, by their place in `early`
         self.scopes: list[dict[str, list[tuple[Expr, str]]]] = [{}]  # per kernel: rank -> its extents and who gave them
         self.scope = 0
         self.resolving: set[Extent] = set()

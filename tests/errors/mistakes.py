@@ -601,3 +601,93 @@ def a_tensor_made_inside_read_outside():
 @mistake(ef.TraceError)
 def a_loop_over_an_extent():
     trial(lambda A: tuple((A[i] * step)[i] for step in range(i.extent)), V)
+
+
+@mistake(ef.ShapeError)
+def a_definition_that_reads_itself_before_its_beginning():
+    def f(A):
+        C = ef.tensor()
+        C[i] = C[i - 1] + A[i]
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def a_definition_that_reads_itself_later():
+    def f(A):
+        C = ef.tensor()
+        C[i] = ef.where(i > 0, C[i + 1], 0) + A[i]
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def a_definition_that_reads_itself_at_a_rank_bound_inside():
+    def f(A):
+        C = ef.tensor()
+        C[i] = A[i] + ef.sum(C.pad(0)[i - 1] * A[i], over=i)
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def a_tensor_read_and_never_defined():
+    def f(A):
+        C = ef.tensor()
+        return (C[i] + A[i])[i]
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def a_tensor_read_with_two_numbers_of_axes():
+    def f(A):
+        C = ef.tensor()
+        C[i, j] = C.pad(0.0)[i - 1, j] + C.pad(0.0)[i - 1] + A[i, j]
+        return C
+
+    trial(f, X)
+
+
+@mistake(ef.TraceError)
+def a_tensor_read_early_with_a_slice():
+    def f(A):
+        C = ef.tensor()
+        C[i] = C[1:] + A[i]
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def a_definition_that_reads_itself_with_merged_ranks():
+    def f(A):
+        C = ef.tensor()
+        C[(i, j)] = C.pad(0.0)[i - 1] + A[i, j]
+        return C
+
+    trial(f, X)
+
+
+@mistake(ef.TraceError)
+def a_definition_of_no_type():
+    def f(A):
+        C = ef.tensor()
+        before = C.pad(0)[i - 1]
+        C[i] = before.astype(ef.i64) + i if before.dtype.is_float else before + 0.5
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.RankError)
+def a_definition_that_reads_itself_at_another_extent():
+    def f(A, B):
+        C = ef.tensor()
+        C[i, j] = A[i, j] + ef.where(i == 0, 0.0, ef.sum(C[i - 1, k] * B[k], over=k))
+        return C
+
+    trial(f, X, V[:2])
