@@ -52,6 +52,9 @@ class _Padded:
     """A tensor before it is defined, with a value outside its axes."""
 
     def __init__(self, early: Early, value):
+        if not isinstance(value, bool | int | float):
+            raise TraceError(f"a tensor is padded with {value!r} before it is defined", known=current().known,
+                             repair="in its own definition, what lies outside is a number: D.pad(0.0)[t - 1]")
         self.early, self.value = early, value
 
     def __getitem__(self, index):

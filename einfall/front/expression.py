@@ -14,6 +14,7 @@ from einfall.base.node import postorder
 from einfall.cascade import nodes as cas
 from einfall.cascade.domain import is_constant
 from einfall.cascade.scope import fresh, substitute
+from einfall.front.pads import AROUND, Pad, read
 from einfall.front.trace import arithmetic, current, is_tracing, under_way, unresolved
 from einfall.scalar.dtypes import BOOL, DTYPES, F64, I64, DType, of_numpy, promote
 from einfall.scalar.monoids import is_named, named
@@ -214,8 +215,9 @@ class Expression(Symbolic):
 class Array(Symbolic):
     """A tensor: indexed with ranks it is an expression."""
 
-    def __init__(self, source: cas.Source, extents: tuple[Expr, ...], name: str, outside=None):
-        self.source, self.extents, self.name, self.outside = source, extents, name, outside
+    def __init__(self, source: cas.Source, extents: tuple[Expr, ...], name: str, pads: tuple[Pad, ...] | None = None):
+        self.source, self.extents, self.name = source, extents, name
+        self.pads = (None,) * len(extents) if pads is None else pads
         self.trace = under_way()
 
     def __repr__(self):
@@ -240,12 +242,25 @@ class Array(Symbolic):
         return tuple(Expression(extent, {}, weak=True) for extent in of_this_call(self).extents)
 
     def pad(self, value) -> "Array":
-        """The same tensor with a value outside its axes."""
-        if isinstance(value, bool | int | float | np.generic):
-            of_this_call(self)
-            return Array(self.source, self.extents, self.name, number(value, self.dtype, f"{self.name}.pad"))
-        raise TraceError(f"{self.name}.pad({value!r}): what lies outside is a number",
-                         repair=f"{self.name}.pad(0.0)[...]")
+        """The same tensor with something outside its axes: a number, "edge", "wrap", or one of these for some axes.
+
+        It is meant for axes that no bare rank indexes: those are read whole.
+        """
+        return Array(of_this_call(self).source, self.extents, self.name, self.padded(value))
+
+    def padded(self, value) -> tuple[Pad, ...]:
+        """What lies outside each axis. Raises: TraceError."""
+        chosen = value if isinstance(value, dict) else dict.fromkeys(range(self.ndim), value)
+        pads = list(self.pads)
+        for axis, pad in chosen.items():
+            if type(axis) is not int or not -self.ndim <= axis < self.ndim:
+                raise TraceError(f"{self.name}.pad names axis {axis!r} of {counted(self.ndim, 'axis', 'axes')}",
+                                 known=current().known, repair=f'{self.name}.pad({{0: "wrap"}})[...]')
+            if not (isinstance(pad, bool | int | float | np.generic) or pad in AROUND):
+                raise TraceError(f"{self.name}.pad({pad!r}): what lies outside is a number, \"edge\" or \"wrap\"",
+                                 known=current().known, repair=f"{self.name}.pad(0.0)[...]")
+            pads[axis] = pad if isinstance(pad, str) else number(pad, self.dtype, f"{self.name}.pad")
+        return tuple(pads)
 
     def __getitem__(self, index) -> "Expression | Array":
         index = index if type(index) is tuple else (index,)
@@ -457,7 +472,7 @@ def accessed(array: Array, indices: tuple) -> Expression:
         parts.append(part)
         affine += access
     extents, below = met(parts)
-    node = cas.Access(array.source, tuple(part.node for part in parts), array.outside)
+    node = read(array.source, array.extents, [part.node for part in parts], array.pads)
     trace.lines.setdefault(node, user_line())
     return Expression(node, extents, affine=(*below, *affine))
 
@@ -488,7 +503,7 @@ def _index(array: Array, axis: int, index) -> tuple[Expression, list[Affine]]:
         raise ShapeError(f"axis {axis} of {array.name} is indexed with a {part.dtype}", known=trace.known,
                          repair="use integers: x.astype(ef.i64), or ef.where(condition, ...) for a mask")
     node = cast(part.node, I64)
-    found = None if array.outside is not None else _affine(node)
+    found = None if array.pads[axis] is not None else _affine(node)
     access = []
     # factors beyond 64 bits wrap around where they are computed: they give no extent
     if found is not None and found[0] and all(abs(value) <= I64.highest for value in (*found[0].values(), found[1])):
@@ -690,7 +705,7 @@ def sliced(array: Array, index: tuple) -> Array:
     if any(place.free - set(ranks) for place in places):
         raise ShapeError(f"{array.name} is indexed with slices and ranks at once", known=trace.known,
                          repair=f"slice first, then index: {array.name}[1:][i]")
-    tensor = cas.Tensor(tuple(ranks), tuple(extents), cas.Access(array.source, tuple(places), array.outside))
+    tensor = cas.Tensor(tuple(ranks), tuple(extents), read(array.source, array.extents, places, array.pads))
     return Array(tensor, tensor.extents, f"{array.name}[...]")
 
 

@@ -112,7 +112,7 @@ class _WeakState(StateArray):
 
     def pad(self, value) -> Array:
         padded = _WeakState(self)
-        padded.outside = super().pad(value).outside
+        padded.pads = self.padded(value)
         return padded
 
     def __getitem__(self, index) -> Expression:

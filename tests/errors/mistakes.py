@@ -691,3 +691,23 @@ def a_definition_that_reads_itself_at_another_extent():
         return C
 
     trial(f, X, V[:2])
+
+
+@mistake(ef.TraceError)
+def a_pad_of_no_kind():
+    trial(lambda A: A.pad("middle")[i - 1][i], V)
+
+
+@mistake(ef.TraceError)
+def a_pad_of_an_axis_that_is_not_there():
+    trial(lambda A: A.pad({1: "wrap"})[i - 1][i], V)
+
+
+@mistake(ef.TraceError)
+def a_definition_that_reads_itself_with_an_edge():
+    def f(A):
+        C = ef.tensor()
+        C[i] = C.pad("edge")[i - 1] + A[i]
+        return C
+
+    trial(f, V)
