@@ -444,7 +444,7 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
             raise TraceError(f"kernel {held.__name__} returns the state of a scan from inside its step",
                              known=trace.known, repair="return the value of ef.scan(...)", where=_line(held))
     resolve, memo = _resolver(trace), {}
-    name = held.__name__ if held.__name__.isidentifier() else "kernel"  # a lambda has a name that no text can have
+    name = held.__name__ if held.__name__.isidentifier() else "unnamed"  # a lambda has a name that no text can have
     cascade = Cascade(name, tuple(arguments.inputs.values()),
                       tuple(rewrite(tensor, resolve, memo) for tensor in tensors))
     check(cascade)
