@@ -9,7 +9,7 @@ import numpy as np
 
 from demo.program import Program, as_torch
 from einfall.front.kernel import Kernel, measured
-from einfall.instruments.agreement import share_of_tolerance
+from einfall.cascade.agreement import share_of_tolerance
 
 __all__ = ["Outcome", "agreement", "compare", "peer_distance"]
 

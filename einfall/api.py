@@ -4,7 +4,9 @@ import math
 from types import FunctionType
 
 from einfall.base.errors import BoundsError, CompileError, EinfallError, RankError, ShapeError, TraceError
-from einfall.front.definitions import einsum, tensor
+from einfall.front.checks import check
+from einfall.front.definitions import SEMIRINGS, einsum, tensor
+from einfall.front.draws import uniform
 from einfall.front.expression import ranks
 from einfall.front.functions import (
     MAPS,
@@ -32,13 +34,14 @@ from einfall.front.functions import (
     var,
     where,
 )
-from einfall.front.kernel import kernel, reference
+from einfall.front.kernel import kernel, parse, reference
 from einfall.front.scans import SHORT_FORMS, scan
+from einfall.front.selections import scatter, topk
 from einfall.front.sugar import cross_entropy, layer_norm, log_softmax, rms_norm, softmax
 from einfall.scalar.dtypes import DTYPES
 
 NAMES = {
-    **MAPS, **SHORT_FORMS, **{name: dtype for name, dtype in DTYPES.items() if name != "bool"},
+    **MAPS, **SHORT_FORMS, **SEMIRINGS, **{name: dtype for name, dtype in DTYPES.items() if name != "bool"},
     "BoundsError": BoundsError, "CompileError": CompileError, "EinfallError": EinfallError, "RankError": RankError,
     "ShapeError": ShapeError, "TraceError": TraceError, "Monoid": MonoidByHand, "inf": math.inf, "nan": math.nan,
     "pi": math.pi, "bool_": DTYPES["bool"], "cast": cast_to, "where": where, "clip": clip, "relu": relu, "silu": silu,
@@ -46,7 +49,9 @@ NAMES = {
     "prod": prod, "max": largest, "min": smallest, "any": anywhere, "all": everywhere, "mean": mean, "var": var,
     "logsumexp": logsumexp, "argmax": argmax, "argmin": argmin, "reduce": reduce, "scan": scan, "softmax": softmax,
     "log_softmax": log_softmax, "layer_norm": layer_norm, "rms_norm": rms_norm, "cross_entropy": cross_entropy,
-    "einsum": einsum, "tensor": tensor, "ranks": ranks, "kernel": kernel, "reference": reference,
+    "topk": topk, "scatter": scatter, "uniform": uniform, "einsum": einsum, "tensor": tensor, "ranks": ranks,
+    "kernel": kernel, "reference": reference,
+    "check": check, "parse": parse,
 }
 
 for _name, _value in NAMES.items():  # Python's own messages about wrong arguments are to use the names that users know

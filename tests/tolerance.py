@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from einfall.cascade.agreement import tolerance
 from einfall.cascade.run import Result
-from einfall.instruments.agreement import tolerance
 
 __all__ = ["assert_agrees", "tolerance"]
 

@@ -2,6 +2,7 @@
 
 import ast
 
+from einfall.base.node import Node
 from einfall.cascade.nodes import (
     Access,
     Cascade,
@@ -24,15 +25,28 @@ from einfall.scalar.dtypes import BOOL, DTYPES
 from einfall.scalar.nodes import Expr
 from einfall.scalar.text import Parser
 
-__all__ = ["parse"]
+__all__ = ["parse", "parse_named"]
+
 
 def parse(text: str) -> Cascade:
     """The cascade that prints as this text.
 
     Raises: SyntaxError where the text is not one.
     """
-    (function,) = ast.parse(text).body
-    return _Parser(function).program()
+    return parse_named(text)[0]
+
+
+def parse_named(text: str) -> tuple[Cascade, dict[Node, str]]:
+    """The cascade that prints as this text, and what its nodes are called there.
+
+    Raises: SyntaxError where the text is not one.
+    """
+    match ast.parse(text).body:
+        case [ast.FunctionDef() as function]:
+            parser = _Parser(function)
+            program = parser.program()
+            return program, {node: name for name, node in parser.done.items() if isinstance(node, Node)}
+    raise SyntaxError("a program is one function: def name(X: f32[2]): ...")
 
 
 class _Parser(Parser):

@@ -1,16 +1,18 @@
 """Einstein's convention: einsum strings and definitions such as C[i, j] = A[i, k] * B[k, j]."""
 
+from typing import NamedTuple
+
 from einfall.base.errors import TraceError
 from einfall.cascade import nodes as cas
-from einfall.front.expression import Array, Expression, Rank, counted, lift, ordered, without
-from einfall.front.functions import binder
+from einfall.front.expression import Array, Expression, Rank, apply, counted, lift, ordered, without
+from einfall.front.functions import binder, reduction
 from einfall.front.recurrences import Early, recurrent
 from einfall.front.trace import current
 from einfall.scalar.dtypes import I64
 from einfall.scalar.monoids import named
 from einfall.scalar.nodes import Cast, Expr, Map, cast
 
-__all__ = ["Definition", "einsum", "tensor"]
+__all__ = ["SEMIRINGS", "Definition", "Semiring", "einsum", "tensor"]
 
 
 class Definition:
@@ -131,10 +133,27 @@ def _explicit_enough(node: Expr, missing: list[str]) -> None:
                              repair=f"write the sum: ef.sum(..., over={name})")
 
 
-def einsum(subscripts: str, *operands, semiring=None) -> Array:
-    """The Einstein sum of tensors: `ef.einsum("ik,kj->ij", A, B)`; without `->` the letters that occur once, sorted."""
-    if semiring is not None:
-        raise TraceError("ef.einsum takes no other semiring yet", repair='write the reduction: ef.max(a + b, over=k)')
+class Semiring(NamedTuple):
+    """How the factors of a term come together, and how the terms do."""
+
+    name: str
+    factors: str
+    terms: str
+
+
+SEMIRINGS = {name: Semiring(name, factors, terms) for name, factors, terms in (
+    ("plus_times", "multiply", "sum"), ("max_plus", "add", "max"), ("min_plus", "add", "min"),
+    ("or_and", "bitwise_and", "any"), ("log_plus", "add", "logsumexp"))}
+
+
+def einsum(subscripts: str, *operands, semiring: Semiring = SEMIRINGS["plus_times"]) -> Array:
+    """The Einstein sum of tensors: `ef.einsum("ik,kj->ij", A, B)`; without `->` the letters that occur once, sorted.
+
+    semiring: ef.plus_times, ef.max_plus, ef.min_plus, ef.or_and (of booleans) or ef.log_plus.
+    """
+    if not isinstance(semiring, Semiring):
+        raise TraceError(f"semiring= of ef.einsum is {semiring!r}", known=current().known,
+                         repair=f"one of {', '.join(f'ef.{name}' for name in SEMIRINGS)}")
     if not isinstance(subscripts, str):
         raise TraceError(f"ef.einsum begins with its subscripts, not {subscripts!r}",
                          repair='ef.einsum("ik,kj->ij", A, B)')
@@ -166,11 +185,9 @@ def einsum(subscripts: str, *operands, semiring=None) -> Array:
         factors.append(operand[tuple(Rank(letter) for letter in group)])
     product = factors[0]
     for factor in factors[1:]:
-        product = product * factor
+        product = apply(semiring.factors, product, factor)
     gone = tuple(Rank(letter) for letter in dict.fromkeys(left.replace(",", "")) if letter not in right)
     if gone:
-        body = product.node if product.dtype.is_float else cast(product.node, I64)
-        ranks, sizes, rest, affine = binder([product], gone, "ef.einsum")
-        product = Expression(cas.Reduce(named("sum", body.dtype), ranks, sizes, (body,)), rest, affine=affine)
+        product = reduction(semiring.terms, product, gone)
     return ordered(product, tuple(Rank(letter) for letter in right))
 

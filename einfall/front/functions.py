@@ -5,8 +5,9 @@ import math
 from collections.abc import Callable
 
 from einfall.base.errors import RankError, TraceError
-from einfall.base.node import postorder
+from einfall.base.node import Node, postorder
 from einfall.cascade import nodes as cas
+from einfall.cascade.scope import substitute
 from einfall.front.expression import (
     Array,
     Binding,
@@ -237,17 +238,24 @@ def var(x, *, over) -> Expression:
     return mean(away * away, over=over)
 
 
-def _arg(name: str, x, over):
+def _arg(name: str, x, over, carry):
     part, ranks = operand(x, f"ef.{name}"), over_ranks(over)
     part = strong(part)
-    nodes, sizes, left, affine = binder([part], ranks, f"ef.{name}")
+    carried = [strong(operand(item, f"ef.{name}"))
+               for item in (() if carry is None else carry if isinstance(carry, tuple) else (carry,))]
+    nodes, sizes, left, affine = binder([part, *carried], ranks, f"ef.{name}")
     place: Expr = Const(0, I64)
     for rank, size in zip(nodes, sizes):
         place = MapNode(OPS["add"], (arithmetic("multiply", place, size), cas.Index(rank)))
-    monoid = arg_extremum(name, part.dtype)
-    found = cas.Part(cas.Reduce(monoid, nodes, sizes, (part.node, place)), 1)
+    monoid = arg_extremum(name, part.dtype, tuple(item.dtype for item in carried))
+    reduce = cas.Reduce(monoid, nodes, sizes, (part.node, place, *(item.node for item in carried)))
+    found = cas.Part(reduce, 1)
     # where all points are absent the index is 0; where there are none at all the call has failed already
-    index: Expr = Select(MapNode(OPS["equal"], (found, monoid.identity[1])), Const(0, I64), found)
+    nothing = MapNode(OPS["equal"], (found, monoid.identity[1]))
+    index: Expr = Select(nothing, Const(0, I64), found)
+    first: dict[Node, Node] = dict.fromkeys(nodes, Const(0, I64))
+    taken = [Expression(Select(nothing, substitute(item.node, first), cas.Part(reduce, place)), left, affine=affine)
+             for place, item in enumerate(carried, 2)]
     for rank, size in zip(nodes, sizes):
         current().need_elements(f"ef.{name} over {rank.name}", size)
     parts = []
@@ -255,17 +263,24 @@ def _arg(name: str, x, over):
         parts.append(Expression(arithmetic("remainder", index, size), left, affine=affine))
         index = arithmetic("floor_divide", index, size)
     parts.append(Expression(index, left, affine=affine))
-    return parts[0] if not isinstance(over, tuple) else tuple(reversed(parts))
+    where_found = parts[0] if not isinstance(over, tuple) else tuple(reversed(parts))
+    return where_found if carry is None else (where_found, *taken)
 
 
-def argmax(x, *, over):
-    """The index of the maximum, over a tuple of ranks a tuple of indices; the first NaN, else the lowest of ties."""
-    return _arg("argmax", x, over)
+def argmax(x, *, over, carry=None):
+    """The index of the maximum, over a tuple of ranks a tuple of indices; the first NaN, else the lowest of ties.
+
+    carry: one expression or a tuple; then the result is (index, their values there ...).
+    """
+    return _arg("argmax", x, over, carry)
 
 
-def argmin(x, *, over):
-    """The index of the minimum, over a tuple of ranks a tuple of indices; the first NaN, else the lowest of ties."""
-    return _arg("argmin", x, over)
+def argmin(x, *, over, carry=None):
+    """The index of the minimum, over a tuple of ranks a tuple of indices; the first NaN, else the lowest of ties.
+
+    carry: one expression or a tuple; then the result is (index, their values there ...).
+    """
+    return _arg("argmin", x, over, carry)
 
 
 class MonoidByHand:

@@ -15,6 +15,7 @@ from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.check import check
 from einfall.cascade.faults import NOWHERE, accesses_stay_inside, fault_finder
 from einfall.cascade.nodes import Access, Cascade, Extent, Index, Input, Rank, Size, State, Tensor, extents_of
+from einfall.cascade.parse import parse_named
 from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
 from einfall.derive.derive import Derivation, derive
@@ -46,7 +47,7 @@ from einfall.runtime.launch import Plan, refuse_what_no_memory_holds
 from einfall.scalar.nodes import Expr
 from einfall.tile.text import text as tile_text
 
-__all__ = ["Kernel", "Program", "kernel", "reference"]
+__all__ = ["Kernel", "Program", "kernel", "parse", "reference"]
 
 RECURSION = 100_000
 REMEMBERED = 1000  # sizes for which a kernel remembers that they fit
@@ -60,7 +61,8 @@ class Program(NamedTuple):
     lines: Mapping[Node, Line | None]
     constraints: tuple[Constraint, ...]
     nonnegative: tuple[tuple[str, Expr, Line | None], ...]
-    needed: tuple[tuple[str, Expr, Line | None], ...]
+    told: Mapping[Node, tuple[str, str]]
+    needed: tuple[tuple[str, Expr, Expr, Line | None], ...]
     fixed: Mapping[Size, int]
     structure: Any  # the results as the kernel returned them, with places of outputs
 
@@ -81,10 +83,12 @@ class Program(NamedTuple):
             if value < 0:
                 raise ShapeError(f"rank {rank} has a negative extent: {value}", where=line, known=arguments.known,
                                  repair="pass larger arrays, or give the rank another extent")
-        for what, extent, line in self.needed:
-            if evaluate(extent, sizes) == 0:
-                raise ShapeError(f"{what} of nothing: the rank has extent 0", where=line, known=arguments.known,
-                                 repair="pass at least one element")
+        for what, extent, least, line in self.needed:
+            count, wanted = evaluate(extent, sizes), evaluate(least, sizes)
+            if count < wanted:
+                few = f"{count} elements" if count else "nothing: the rank has extent 0"
+                raise ShapeError(f"{what} of {few}", where=line, known=arguments.known,
+                                 repair=f"pass at least {wanted if wanted > 1 else 'one'} element{'s' * (wanted > 1)}")
 
 
 class Kernel:
@@ -458,10 +462,12 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
     constraints = tuple(constraint._replace(left=rewrite(constraint.left, _extents_only(trace)),
                                             right=rewrite(constraint.right, _extents_only(trace)))
                         for constraint in trace.constraints)
-    needed = tuple((what, rewrite(extent, _extents_only(trace)), line) for what, extent, line in trace.needed)
+    needed = tuple((what, *(rewrite(item, _extents_only(trace)) for item in (extent, least)), line)
+                   for what, extent, least, line in trace.needed)
+    told = {memo.get(node, node): words for node, words in trace.told.items()}
     nonnegative = tuple((rank, rewrite(extent, _extents_only(trace)), line) for rank, extent, line in trace.nonnegative)
     fixed = {size: trace.sizes[size.input][size.axis] for size in trace.fixed}
-    return Program(cascade, names, lines, constraints, nonnegative, needed, fixed, structure)
+    return Program(cascade, names, lines, constraints, nonnegative, told, needed, fixed, structure)
 
 
 def _resolver(trace: Trace):
@@ -518,6 +524,17 @@ def _rebuilt(structure, items: Sequence):
     return {key: _rebuilt(item, items) for key, item in structure.items()}
 
 
+def parse(text: str) -> Program:
+    """The program that prints as this text: what `str(kernel.trace(...))` gives. Raises: TraceError."""
+    try:
+        cascade, names = parse_named(text)
+        check(cascade)
+    except (SyntaxError, TypeError, KeyError, ValueError, AttributeError, AssertionError) as error:
+        raise TraceError(f"this is not the text of a program: {error}",
+                         repair="pass what str(kernel.trace(...)) gives") from None
+    return Program(cascade, names, {}, (), (), {}, (), {}, tuple(range(len(cascade.outputs))))
+
+
 def reference(held: Kernel, *args, at: Mapping | None = None, **options):
     """The results evaluated directly in float64 NumPy, nothing rewritten: the oracle.
 
@@ -559,6 +576,8 @@ def explained(fault: Fault, program: Program, arguments: Arguments) -> EinfallEr
     source = called = getattr(fault.access.source, "name", None)
     if source is None:  # the user's word for it is not known: one that stands for it
         called, source = ("a state", "s") if isinstance(fault.access.source, State) else ("a tensor made inside", "T")
+    called, repair = program.told.get(fault.access, (called, (
+        f"guard it with ef.where(condition, {source}[...], 0), or say what lies outside: {source}.pad(0.0)[...]")))
     where = ", ".join(f"{rank.name}={value}" for rank, value in fault.coordinates.items())
     index = fault.access.indices[fault.axis]
     what = (f"index {fault.value} is out of range for axis {fault.axis} of {called}, which has extent {fault.extent}"
@@ -566,6 +585,4 @@ def explained(fault: Fault, program: Program, arguments: Arguments) -> EinfallEr
     line = program.lines.get(fault.access)
     is_gather = any(isinstance(node, Access) for node in postorder(index))
     kind = BoundsError if is_gather else ShapeError
-    return kind(what, where=line, known=arguments.known,
-                repair=f"guard it with ef.where(condition, {source}[...], 0), or say what lies outside: "
-                       f"{source}.pad(0.0)[...]")
+    return kind(what, where=line, known=arguments.known, repair=repair)

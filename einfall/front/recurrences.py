@@ -141,6 +141,10 @@ class _Unrolled:
             whole = cas.Tensor((rank,), (tensor.extents[look.axis],), const(0, tensor.dtype))
             beyond = cas.Access(whole, (indices[look.axis],), None)
             current().lines.setdefault(beyond, line)
+            back = f"D[{rank.name} - {look.back}]"
+            current().told[beyond] = ("the tensor being defined",
+                                      f"guard it with ef.where({rank.name} >= {look.back}, {back}, ...), "
+                                      "or say what lies before: D.pad(0.0)[...]")
         reaches = Map(OPS["greater_equal"], (cas.Index(rank), Const(look.back, I64)))
         return _cast(Select(reaches, found, beyond), tensor.dtype, node.dtype)
 

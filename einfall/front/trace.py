@@ -63,7 +63,8 @@ class Trace:
         self.nonnegative: list[tuple[str, Expr, Line | None]] = []
         self.fixed: set[Size] = set()
         self.lines: dict[Node, Line | None] = {}
-        self.needed: list[tuple[str, Expr, Line | None]] = []
+        self.needed: list[tuple[str, Expr, Expr, Line | None]] = []
+        self.told: dict[Node, tuple[str, str]] = {}  # accesses that stand for something else: its name, and a repair
         self.labels = 0
         self.early: list[tuple[object, Line | None]] = []  # definitions that were read before they were defined
         self.kinds = kinds or {}  # those whose type is not an integer, by their place in `early`
@@ -103,9 +104,9 @@ class Trace:
             one, other = other, one
         self.parents[other] = one
 
-    def need_elements(self, what: str, extent: Expr) -> None:
-        """Remembers that a call with nothing along this extent is an error."""
-        self.needed.append((what, extent, user_line()))
+    def need_elements(self, what: str, extent: Expr, least: Expr = Const(1, I64)) -> None:  # noqa: B008  interned
+        """Remembers that a call with fewer elements along this extent is an error."""
+        self.needed.append((what, extent, least, user_line()))
 
     def enter(self) -> int:
         """Begins the ranks of another kernel; gives the scope to return to."""

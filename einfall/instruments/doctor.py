@@ -13,10 +13,10 @@ import numpy as np
 from llvmlite import binding
 
 from einfall.base.settings import thread_count
+from einfall.cascade.agreement import share_of_tolerance
 from einfall.front.expression import ranks
 from einfall.front.functions import total, where
 from einfall.front.kernel import kernel, measured
-from einfall.instruments.agreement import share_of_tolerance
 from einfall.pipeline import lanes_of
 from einfall.target.llvm.compile import host_features
 

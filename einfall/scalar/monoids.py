@@ -97,8 +97,11 @@ def is_named(monoid: Monoid) -> bool:
     return monoid.name in NAMED and dtype.kind[0] in NAMED[monoid.name][2] and named(monoid.name, dtype) is monoid
 
 
-def arg_extremum(name: str, dtype: DType) -> Monoid:
-    """argmax or argmin, (value, index): the first NaN wins, then the extremum, then the lower index."""
+def arg_extremum(name: str, dtype: DType, carried: tuple[DType, ...] = ()) -> Monoid:
+    """argmax or argmin, (value, index): the first NaN wins, then the extremum, then the lower index.
+
+    carried: the types of more components, that come along from the element that wins.
+    """
     value_a, value_b = Side(False, 0, dtype), Side(True, 0, dtype)
     index_a, index_b = Side(False, 1, I64), Side(True, 1, I64)
 
@@ -116,7 +119,9 @@ def arg_extremum(name: str, dtype: DType) -> Monoid:
         tied = either(tied, both(nan_a, nan_b))
     take_b = either(better, both(tied, Map(OPS["less"], (index_b, index_a))))
     worst = dtype.lowest if name == "argmax" else dtype.highest
-    return Monoid(name, (const(worst, dtype), Const(NOTHING, I64)),
-                  (Select(take_b, value_b, value_a), Select(take_b, index_b, index_a)), True)
+    more = [Select(take_b, Side(True, place, kind), Side(False, place, kind)) for place, kind in enumerate(carried, 2)]
+    return Monoid(name if not carried else f"{name}_carrying",
+                  (const(worst, dtype), Const(NOTHING, I64), *(const(0, kind) for kind in carried)),
+                  (Select(take_b, value_b, value_a), Select(take_b, index_b, index_a), *more), True)
 
 

@@ -711,3 +711,53 @@ def a_definition_that_reads_itself_with_an_edge():
         return C
 
     trial(f, V)
+
+
+@mistake(ef.ShapeError)
+def more_of_the_largest_than_there_are():
+    trial(lambda A: ef.topk(A[k], over=k, to=n.of(4))[0][n], V)
+
+
+@mistake(ef.RankError)
+def the_largest_over_two_ranks():
+    trial(lambda A: ef.topk(A[i, k], over=(i, k), to=n.of(2))[0][n], X)
+
+
+@mistake(ef.RankError)
+def the_largest_to_a_rank_of_the_operand():
+    trial(lambda A: ef.topk(A[i, k], over=k, to=i)[0][i], X)
+
+
+@mistake(ef.BoundsError)
+def a_scatter_out_of_range():
+    trial(lambda A, at: ef.scatter(A[i], to={n.of(3): at[i]}, over=i)[n], V, np.array([0, 3, 1]))
+
+
+@mistake(ef.RankError)
+def a_scatter_to_nothing():
+    trial(lambda A: ef.scatter(A[i], to=n, over=i)[n], V)
+
+
+@mistake(ef.RankError)
+def a_scatter_to_a_rank_of_its_elements():
+    trial(lambda A, at: ef.scatter(A[i, n], to={n: at[i]}, over=i)[n], X, np.array([0, 1]))
+
+
+@mistake(ef.TraceError)
+def a_scatter_by_no_monoid():
+    trial(lambda A, at: ef.scatter(A[i], to={n.of(3): at[i]}, over=i, by="mean")[n], V, np.array([0, 3, 1]))
+
+
+@mistake(ef.TraceError)
+def einsum_with_a_strange_semiring():
+    trial(lambda A, B: ef.einsum("ik,kj->ij", A, B, semiring="max_plus"), X, X.T)
+
+
+@mistake(ef.TraceError)
+def a_random_number_of_a_float():
+    trial(lambda A: ef.uniform(A[i])[i], V)
+
+
+@mistake(ef.TraceError)
+def a_text_that_is_no_program():
+    ef.parse("def f(A: f32[1]):\n    return A[i")

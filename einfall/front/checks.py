@@ -1,0 +1,66 @@
+"""A kernel compared with the reference."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from einfall.base.errors import CompileError
+from einfall.cascade.agreement import share_of_tolerance
+from einfall.front.kernel import Kernel, measured
+
+__all__ = ["Agreement", "check"]
+
+
+class Agreement(NamedTuple):
+    """A kernel that agrees with the reference. shares: the largest error of each result, in tolerances (at most 1)."""
+
+    kernel: str
+    shares: tuple[float, ...]
+
+    def __str__(self):
+        worst = max(self.shares, default=0.0)
+        return (f"{self.kernel} agrees with the reference: the largest error is {worst:.3g} of what rounding in its "
+                f"types explains ({len(self.shares)} result{'s' * (len(self.shares) != 1)})")
+
+
+def check(held: Kernel, *args, **options) -> Agreement:
+    """Calls a kernel and evaluates the reference; print what it gives.
+
+    The tolerance of each element follows from its type, the number of elements reduced and the reference evaluated on
+    absolute values: 16 eps (log2 n + 8) cond. Integers and booleans have to be equal, NaN and infinities in place.
+
+    Raises: CompileError where a result is further away.
+    """
+    results: list = []
+    _flat(held(*args, **options), results)
+    program, references = measured(held, args, options)
+    shares = tuple(share_of_tolerance(np.asarray(result), wanted) for result, wanted in zip(results, references))
+    for place, share in enumerate(shares):
+        if not share <= 1:
+            found, wanted = np.asarray(results[place]), references[place].array
+            raise CompileError(f"result {place} of {held.__name__} is {share:.3g} tolerances from the reference: "
+                               f"{_worst(found, wanted)}", known=str(program).splitlines()[0],
+                               repair="report it with this call: a kernel must never do this")
+    return Agreement(held.__name__, shares)
+
+
+def _worst(found: np.ndarray, wanted: np.ndarray) -> str:
+    """The element that is furthest away."""
+    if found.shape != wanted.shape:
+        return f"shape {found.shape} instead of {wanted.shape}"
+    with np.errstate(all="ignore"):
+        away = np.abs(found.astype(float) - wanted.astype(float))
+    at = np.unravel_index(int(np.argmax(np.where(np.isnan(away), np.inf, away))), found.shape)
+    return f"{found[at]} instead of {wanted[at]} at {tuple(map(int, at))}"
+
+
+def _flat(structure, into: list) -> None:
+    match structure:
+        case tuple() | list():
+            for item in structure:
+                _flat(item, into)
+        case dict():
+            for item in structure.values():
+                _flat(item, into)
+        case _:
+            into.append(structure)

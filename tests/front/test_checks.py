@@ -1,0 +1,46 @@
+"""ef.check and ef.parse."""
+
+import numpy as np
+import pytest
+
+import einfall as ef
+from tests.programs.program import load
+
+i, k = ef.ranks("i k")
+
+
+@ef.kernel
+def softmax(X):
+    return {"p": ef.softmax(X[i, k], over=k)[i, k], "rows": (ef.argmax(X[i, k], over=k)[i],)}
+
+
+def test_a_kernel_agrees():
+    rng = np.random.default_rng(0)
+    agreement = ef.check(softmax, rng.standard_normal((5, 40), dtype=np.float32))
+    assert len(agreement.shares) == 2
+    assert 0 < max(agreement.shares) <= 1
+    assert str(agreement).startswith("softmax agrees with the reference: the largest error is 0.")
+
+
+def test_one_that_does_not_is_told(monkeypatch):
+    X = np.random.default_rng(0).standard_normal((5, 40), dtype=np.float32)
+
+    def wrong(*args):
+        found = softmax(*args)
+        found["p"][3, 7] += 0.5
+        return found
+
+    wrong.signature, wrong.__name__, wrong.program = softmax.signature, "softmax", softmax.program
+    with pytest.raises(ef.CompileError, match=r"result 0 of softmax is .* tolerances .* at \(3, 7\)") as caught:
+        ef.check(wrong, X)
+    assert [line[:8].strip() for line in str(caught.value).splitlines()[1:]] == ["in", "known", "try"]
+
+
+@pytest.mark.parametrize("name", load())
+def test_a_text_is_the_program(name):
+    program = load()[name]
+    args, kwargs = program.arguments(np.random.default_rng(0))
+    traced = program.kernel.trace(*args, **kwargs)
+    read = ef.parse(str(traced))
+    assert read.cascade is traced.cascade
+    assert str(read) == str(traced)
