@@ -13,6 +13,7 @@ import numpy as np
 from einfall.base.errors import BoundsError, EinfallError, Line, ShapeError, TraceError
 from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.check import check
+from einfall.cascade.contract import contracted
 from einfall.cascade.faults import NOWHERE, accesses_stay_inside, fault_finder
 from einfall.cascade.nodes import Access, Cascade, Extent, Index, Input, Rank, Size, State, Tensor, extents_of
 from einfall.cascade.parse import parse_named
@@ -168,6 +169,7 @@ class Kernel:
 
     def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
+        cascade = contracted(cascade, lambda extent: evaluate(extent, arguments.sizes))
         key = cascade, arguments.units, arguments.small, self.wanted(cascade, arguments)
 
         def is_staged(copies: tuple[Copy, ...]) -> bool:

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from einfall.cascade import parse as cascade_text
+from einfall.cascade.contract import contracted
 from einfall.cascade.nodes import Cascade
 from einfall.cascade.run import run as run_cascade
 from einfall.cascade.text import text as cascade_as_text
@@ -76,16 +77,16 @@ def at_machine(program: Program, arguments: Arguments) -> list[np.ndarray]:
 
 
 def at_call(program: Program, arguments: Arguments) -> list[np.ndarray]:
-    """Machine code as a call has it: with the states and copies that are worth it, in portions of their usual size."""
+    """Machine code as a call has it: with products in order and the states and copies that are worth it."""
     def size(extent) -> int:
         return evaluate(extent, arguments.sizes)
 
-    derivation, copies = derivation_of(program.cascade), in_portions(program, arguments).copies
-    if not derivation.states and are_worthwhile(copies, size):
+    cascade = contracted(program.cascade, size)
+    derivation, copies = derivation_of(cascade), in_portions(program, arguments).copies
+    if cascade is program.cascade and not derivation.states and are_worthwhile(copies, size):
         return at_machine(program, arguments)
-    wanted = worthwhile(derivation, program.cascade, size)
-    called = compiled_of(program.cascade, arguments.units, arguments.small, wanted,
-                         is_staged=are_worthwhile(copies, size))
+    wanted = worthwhile(derivation, cascade, size)
+    called = compiled_of(cascade, arguments.units, arguments.small, wanted, is_staged=are_worthwhile(copies, size))
     return launch(called.steps, called.nest.outputs, arguments.arrays, arguments.scalars)
 
 
