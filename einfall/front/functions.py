@@ -7,6 +7,7 @@ from collections.abc import Callable
 from einfall.base.errors import RankError, TraceError
 from einfall.base.node import postorder
 from einfall.cascade import nodes as cas
+from einfall.front.arrays import mapped
 from einfall.front.expression import (
     Array,
     Binding,
@@ -17,6 +18,7 @@ from einfall.front.expression import (
     converted,
     counted,
     fitted,
+    is_whole,
     lift,
     met,
     narrowed,
@@ -61,11 +63,14 @@ def cast_to(x, dtype: DType) -> Expression:
     return converted(x, dtype)
 
 
-def where(condition, x, y) -> Expression:
+def where(condition, x, y) -> Expression | Array:
     """`x` where the condition holds, `y` elsewhere; only the chosen one is read.
 
     With a constant `y` and a condition of ranks, extents, integers and booleans the other points are absent.
+    Tensors are broadcast by position.
     """
+    if any(map(is_whole, (condition, x, y))):
+        return mapped(where, (condition, x, y), "where")
     chosen, *parts = lift(condition), lift(x), lift(y)
     if chosen.dtype is not BOOL:
         raise TraceError(f"the condition of ef.where is {chosen.dtype}", known=current().known,

@@ -31,6 +31,8 @@ __all__ = ["cumulative", "scan"]
 class StateArray(Array):
     """A state with axes of its own: not indexed, it stands for its value at these axes."""
 
+    by_position = False
+
     def __init__(self, source: cas.State, extents: tuple[Expr, ...], name: str, axes: tuple[Rank, ...]):
         super().__init__(source, extents, name)
         self.axes = axes
@@ -117,7 +119,7 @@ class _WeakState(StateArray):
 
     def __getitem__(self, index) -> Expression:
         made = super().__getitem__(index)
-        return Expression(made.node, made.extents, weak=True, affine=made.affine)
+        return made if isinstance(made, Array) else Expression(made.node, made.extents, weak=True, affine=made.affine)
 
 
 def _plain(item):
