@@ -5,9 +5,11 @@ expression as with ranks, and dependent reductions are found in it. These ranks 
 bound in it and say nothing about a rank of the user with the same name.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from types import EllipsisType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +23,10 @@ from einfall.front.expression import (
     Array,
     Binding,
     Expression,
+    Rank,
     Symbolic,
     axes_and_indices,
+    counted,
     index_of,
     is_whole,
     lift,
@@ -34,10 +38,11 @@ from einfall.scalar.dtypes import I64
 from einfall.scalar.nodes import Const, Expr
 from einfall.scalar.ops import OPS
 
-__all__ = ["Frame", "Side", "fits", "framed", "is_computed", "met_sides", "named",
-           "ranks_of", "read", "sides_of", "tensor_of", "whole"]
+__all__ = ["ALL", "Frame", "Side", "along", "axes_of", "fits", "framed", "is_computed", "met_sides", "named",
+           "ranks_of", "read", "sides_of", "tensor_of", "whole", "with_axis"]
 
 ZERO, ONE = Const(0, I64), Const(1, I64)
+ALL: Any = object()  # axis= was not given
 LONG = 40  # characters of the name of a tensor that was computed
 
 
@@ -236,6 +241,124 @@ def mapped(function: Callable[..., Expression], values: Sequence, word: str) -> 
     arrays, name = _tensors(values), named(word, values)
     frame = framed(arrays, name)
     return tensor_of(function(*_parts(values, frame)), frame.ranks, frame.extents, name)
+
+
+# Functions along axes
+
+
+def axes_of(array: Array, axis, what: str) -> tuple[int, ...]:
+    """What was given as `axis=`, as places counted from 0; None is all of them.
+
+    Raises: TraceError for what is no number, ShapeError for an axis that is not there or named twice.
+    """
+    if axis is ALL or axis is None:
+        return tuple(range(array.ndim))
+    places = []
+    for item in axis if isinstance(axis, tuple) else (axis,):
+        if isinstance(item, bool) or not isinstance(item, int | np.integer):
+            called = item._called() if isinstance(item, Symbolic) else repr(item)
+            raise TraceError(f"axis= of {what} is {called}", known=current().known,
+                             repair="count the axes, axis=-1 (a parameter after * is a Python number); or name a rank "
+                                    "of an expression, over=k")
+        if not -array.ndim <= item < array.ndim:
+            raise ShapeError(f"axis {item} of {array.name}, which has {counted(array.ndim, 'axis', 'axes')}",
+                             known=current().known, repair="axes count from 0, or from the end with -1")
+        places.append(int(item) % array.ndim)
+    if len(set(places)) != len(places):
+        raise ShapeError(f"axis= of {what} names an axis twice: {axis}", known=current().known,
+                         repair="name each axis once")
+    return tuple(places)
+
+
+def along(function: Callable, values: Sequence, axis, what: str, *, keepdims: bool = False, keeps: bool = False,
+          single: bool = False) -> Expression | Array:
+    """A function `over=` ranks on tensors, along axes.
+
+    keepdims: reduced axes stay with size 1; keeps: the function reduces nothing; single: it takes one axis.
+    """
+    arrays = _tensors(values)
+    word = what.removeprefix("ef.")
+    frame = framed(arrays, what)
+    model = Array(arrays[0].source, frame.extents, arrays[0].name) if len(arrays) > 1 else arrays[0]
+    places = axes_of(model, axis, what)
+    if single and len(places) != 1:
+        raise TraceError(f"{what} goes along one axis of {model.name}, which has {counted(model.ndim, 'axis', 'axes')}",
+                         known=current().known, repair="say which: axis=-1")
+    over = tuple(Rank(frame.ranks[place].name) for place in places)
+    parts = [frame.over(part.node, weak=part.weak) for part in _parts(values, frame)]
+    parts[0].extents.update({rank.name: Binding(*side) for rank, side in zip(frame.ranks, frame.sides)})
+    trace = current()
+    outer = trace.enter()  # what is bound in here is no rank of the user
+    try:
+        made = function(*parts, over=over[0] if len(over) == 1 else over)
+    finally:
+        trace.scope = outer
+    if isinstance(made, tuple):  # indices on several ranks, as one
+        made = _row_major(made, [frame.extents[place] for place in places])
+    ranks, extents = [], []
+    for place, (rank, extent) in enumerate(zip(frame.ranks, frame.extents)):
+        if keeps or place not in places or keepdims:
+            ranks.append(rank)
+            extents.append(extent if keeps or place not in places else ONE)
+    return tensor_of(made, ranks, extents, named(word, values))
+
+
+def _row_major(indices: Sequence[Expression], extents: Sequence[Expr]) -> Expression:
+    """The place that indices have among all elements, the last index counting fastest."""
+    node = indices[0].node
+    for index, extent in zip(indices[1:], extents[1:]):
+        node = arithmetic("add", arithmetic("multiply", node, extent), index.node)
+    return Expression(node, indices[0].extents)
+
+
+def with_axis(what: str, *, keeps: bool = False, single: bool = False):
+    """Makes a function of expressions with `over=` one that also takes tensors with `axis=` and `keepdims=`."""
+
+    def marked(function: Callable) -> Callable:
+        parameters = inspect.signature(function).parameters.values()
+        count = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)
+
+        def chosen(values: tuple, over, axis, keepdims: bool, options: dict):
+            if over is not None and axis is not ALL:
+                raise TraceError(f"{what} takes over= or axis=, not both", known=current().known,
+                                 repair="over= for an expression with ranks, axis= for a tensor")
+            arrays = any(fits(value) is not None for value in values)
+            if over is not None or not arrays:
+                return function(*values, over=_over(values, over, axis, what), **options)
+            return along(lambda *parts, over: function(*parts, over=over, **options), values, axis, what,
+                         keepdims=keepdims, keeps=keeps, single=single)
+
+        if count == 2:
+            @wraps(function)
+            def either(x, y, *, over=None, axis=ALL, **options):
+                return chosen((x, y), over, axis, False, options)
+        elif keeps:
+            @wraps(function)
+            def either(x, *, over=None, axis=ALL, **options):
+                return chosen((x,), over, axis, False, options)
+        else:
+            @wraps(function)
+            def either(x, *, over=None, axis=ALL, keepdims=False):
+                return chosen((x,), over, axis, keepdims, {})
+        return either
+
+    return marked
+
+
+def _over(values: Sequence, over, axis, what: str):
+    """The ranks of a function of expressions. Raises: TraceError where axes were given, TypeError where nothing was."""
+    if over is not None:
+        return over
+    if axis is ALL and not any(isinstance(value, Array) for value in values):
+        raise TypeError(f"{what.removeprefix('ef.')}() missing 1 required keyword-only argument: 'over'")
+    free = ", ".join(dict.fromkeys(name for value in values for name in lift(value).extents))
+    if free:
+        raise TraceError(f"{what} with axis= of an expression over {free}", known=current().known,
+                         repair=f"name the rank, over={free.split(', ')[0]}; or make it a tensor first, E[{free}], and "
+                                "count its axes, axis=-1")
+    if axis is not ALL and axis is not None and axis != ():
+        raise ShapeError(f"{what} with axis={axis!r} of a scalar", known=current().known, repair="leave out axis=")
+    return ()
 
 
 # Parts
