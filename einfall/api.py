@@ -35,14 +35,23 @@ from einfall.front.functions import (
 from einfall.front.kernel import kernel, reference
 from einfall.front.scans import SHORT_FORMS, scan
 from einfall.front.shapes import (
+    arange,
     broadcast_to,
+    concat,
     expand_dims,
     flip,
+    full,
     matmul,
     matrix_transpose,
+    ones,
     permute_dims,
     reshape,
     squeeze,
+    stack,
+    take,
+    tril,
+    triu,
+    zeros,
 )
 from einfall.front.sugar import cross_entropy, layer_norm, log_softmax, rms_norm, softmax
 from einfall.scalar.dtypes import DTYPES
@@ -57,9 +66,9 @@ NAMES = {
     "logsumexp": logsumexp, "argmax": argmax, "argmin": argmin, "reduce": reduce, "scan": scan, "softmax": softmax,
     "log_softmax": log_softmax, "layer_norm": layer_norm, "rms_norm": rms_norm, "cross_entropy": cross_entropy,
     "einsum": einsum, "tensor": tensor, "ranks": ranks, "kernel": kernel, "reference": reference,
-    "broadcast_to": broadcast_to, "expand_dims": expand_dims, "flip": flip,
-    "matmul": matmul, "matrix_transpose": matrix_transpose, "permute_dims": permute_dims,
-    "reshape": reshape, "squeeze": squeeze,
+    "arange": arange, "broadcast_to": broadcast_to, "concat": concat, "expand_dims": expand_dims, "flip": flip,
+    "full": full, "matmul": matmul, "matrix_transpose": matrix_transpose, "ones": ones, "permute_dims": permute_dims,
+    "reshape": reshape, "squeeze": squeeze, "stack": stack, "take": take, "tril": tril, "triu": triu, "zeros": zeros,
 }
 
 for _name, _value in NAMES.items():  # Python's own messages about wrong arguments are to use the names that users know

@@ -14,6 +14,7 @@ from einfall.front.arrays import (
     Side,
     axes_of,
     fixed,
+    framed,
     free_names,
     is_computed,
     known_size,
@@ -31,16 +32,19 @@ from einfall.front.expression import (
     Binding,
     Expression,
     Rank,
+    Symbolic,
     apply,
     counted,
     lift,
+    strong,
 )
-from einfall.front.functions import reduction
+from einfall.front.functions import reduction, where
 from einfall.front.trace import arithmetic, current
+from einfall.scalar.dtypes import DTYPES, I64, DType
 from einfall.scalar.nodes import Cast, Const, Expr, Map
 
-__all__ = ["broadcast_to", "expand_dims", "flip", "matmul", "matrix_transpose",
-           "permute_dims", "reshape", "squeeze"]
+__all__ = ["arange", "broadcast_to", "concat", "expand_dims", "flip", "full", "matmul", "matrix_transpose", "ones",
+           "permute_dims", "reshape", "squeeze", "stack", "take", "tril", "triu", "zeros"]
 
 
 # Products
@@ -306,6 +310,155 @@ def _split(indices: Sequence[Expr], made: Sequence[Expr], wanted: Sequence[Expr]
         places.append(arithmetic("remainder", flat, extent))
         flat = arithmetic("floor_divide", flat, extent)
     return [flat, *reversed(places)]
+
+
+# Several tensors as one
+
+
+def _operands(arrays, what: str) -> list[Array]:
+    if not isinstance(arrays, tuple | list) or not arrays:
+        called = arrays._called() if isinstance(arrays, Symbolic) else repr(arrays)
+        raise TraceError(f"{what} takes a list of tensors, not {called}", known=current().known,
+                         repair=f"{what}([A, B], axis=0)")
+    made = [whole(item, what) for item in arrays]
+    for array in made:
+        if array.ndim != made[0].ndim:
+            raise ShapeError(f"{what} of {made[0].name} with {counted(made[0].ndim, 'axis', 'axes')} and {array.name} "
+                             f"with {array.ndim}", known=current().known, repair="give all as many: ef.expand_dims")
+    return made
+
+
+def concat(arrays, *, axis=0) -> Array:
+    """Tensors one after the other along an axis (None: their elements, row-major).
+
+    Raises: ShapeError where their other axes differ.
+    """
+    if axis is None and isinstance(arrays, tuple | list):
+        arrays = [reshape(item, (-1,)) for item in arrays]
+    parts = _operands(arrays, "ef.concat")
+    (place,) = axes_of(parts[0], 0 if axis is None else axis, "ef.concat")
+    ranks, sides = ranks_of(parts[0]), sides_of(parts[0])
+    for other in parts[1:]:
+        for rank, at, side in zip(ranks, range(len(sides)), sides_of(other)):
+            if at != place:
+                sides[at] = met_sides(sides[at], side, rank, "ef.concat", broadcasts=False)
+    ends, end = [], ZERO
+    for item in parts:
+        ends.append(end := arithmetic("add", end, item.extents[place]))
+    sides[place] = Side(end, "ef.concat")
+    frame = Frame(ranks, tuple(sides))
+    here = frame.over(cas.Index(ranks[place]), weak=True)
+    made = None
+    for number in reversed(range(len(parts))):
+        begin = ends[number - 1] if number else ZERO
+        index = arithmetic("subtract", here.node, begin)
+        element = frame.over(read(parts[number], [index if rank is ranks[place] else cas.Index(rank)
+                                                  for rank in ranks]))
+        made = element if made is None else where(here < Expression(ends[number], {}, weak=True), element, made)
+    return tensor_of(made, ranks, frame.extents, named("concat", parts))
+
+
+def stack(arrays, *, axis=0) -> Array:
+    """Tensors of one shape along a new axis. Raises: ShapeError where their shapes differ."""
+    parts = _operands(arrays, "ef.stack")
+    for other in parts[1:]:
+        for rank, one, side in zip(ranks_of(parts[0]), sides_of(parts[0]), sides_of(other)):
+            met_sides(one, side, rank, "ef.stack", broadcasts=False)
+    made = concat([expand_dims(item, axis=axis) for item in parts], axis=axis)
+    return Array(made.source, made.extents, f"stack{made.name.removeprefix('concat')}")
+
+
+def take(x, indices, *, axis=None) -> Expression | Array:
+    """The elements at `indices` along an axis, as `X[src[m], f]` reads them: checked, counted from 0.
+
+    Raises: TraceError for indices that are no integers, or no axis named where there are several.
+    """
+    array, at = whole(x, "ef.take"), whole(indices, "ef.take")
+    places = axes_of(array, axis, "ef.take")
+    if len(places) != 1 or not at.dtype.is_int:
+        wrong = f"of {at.dtype} indices" if len(places) == 1 else f"along {len(places)} axes"
+        raise TraceError(f"ef.take {wrong}", known=current().known, repair="ef.take(X, indices, axis=0), with integers")
+    own, (place,) = list(ranks_of(array)), places
+    names = free_names((*own, *ranks_of(at)))
+    new = tuple(next(names) for _ in range(at.ndim))
+    index = apply("add", Expression(read(at, [cas.Index(rank) for rank in new]), {}), 0).astype(I64)
+    node = cas.Access(array.source, tuple(index.node if axis == place else cas.Index(rank)
+                                          for axis, rank in enumerate(own)), array.outside)
+    extents = (*array.extents[:place], *at.extents, *array.extents[place + 1:])
+    return tensor_of(Expression(node, {}), (*own[:place], *new, *own[place + 1:]), extents, f"take({array.name})")
+
+
+def _triangle(x, k, what: str, op: str) -> Array:
+    array = whole(x, what)
+    if array.ndim < 2:
+        raise ShapeError(f"{what} of {array.name}, which has {counted(array.ndim, 'axis', 'axes')}",
+                         known=current().known, repair="a tensor of two axes or more has triangles")
+    frame = framed([array], what)
+    row, column = (frame.over(cas.Index(rank), weak=True) for rank in frame.ranks[-2:])
+    element = frame.at(array)
+    made = where(apply(op, column, row + k), element, Expression(Const(array.dtype.numpy.type(0).item(), array.dtype),
+                                                                 {}))
+    return tensor_of(made, frame.ranks, frame.extents, named(what.removeprefix("ef."), (array,)))
+
+
+def tril(x, *, k=0) -> Array:
+    """The elements on and below diagonal k of the last two axes, 0 above."""
+    return _triangle(x, k, "ef.tril", "less_equal")
+
+
+def triu(x, *, k=0) -> Array:
+    """The elements on and above diagonal k of the last two axes, 0 below."""
+    return _triangle(x, k, "ef.triu", "greater_equal")
+
+
+# Tensors of numbers
+
+
+def full(shape, value, *, dtype=None) -> Expression | Array:
+    """One number at all coordinates of a shape, of its own type unless `dtype` says another."""
+    return _filled(shape, value, dtype, "full")
+
+
+def _filled(shape, value, dtype: DType | None, word: str) -> Expression | Array:
+    extents, made = _shape(shape, f"ef.{word}"), strong(lift(value))
+    if made.extents:
+        raise TraceError(f"ef.{word} of {made._called()}", known=current().known,
+                         repair="give a number; or bind a rank of this extent, k.of(n)")
+    names = free_names(())
+    made = made if dtype is None else made.astype(dtype)
+    return tensor_of(made, [next(names) for _ in extents], extents, f"{word}(...)")
+
+
+def zeros(shape, *, dtype=None) -> Expression | Array:
+    """Zeros of a shape, of the default float unless `dtype` says another type."""
+    return _filled(shape, 0.0, dtype, "zeros")
+
+
+def ones(shape, *, dtype=None) -> Expression | Array:
+    """Ones of a shape, of the default float unless `dtype` says another type."""
+    return _filled(shape, 1.0, dtype, "ones")
+
+
+def arange(start, stop=None, step=1, *, dtype: DType = DTYPES["i64"]) -> Array:
+    """The integers from `start` (0 where there is one argument) to below `stop`: numbers or extents."""
+    begin, end = (0, start) if stop is None else (start, stop)
+    if isinstance(step, bool) or not isinstance(step, int) or step == 0:
+        raise TraceError(f"the step of ef.arange is {step!r}", repair="give an integer that is not 0")
+    parts = [lift(begin), lift(end)]
+    for part in parts:
+        if part.extents or not part.dtype.is_int or any(isinstance(node, cas.Access | cas.Scalar)
+                                                        for node in postorder(part.node)):
+            raise TraceError(f"ef.arange to {part._called()}", known=current().known,
+                             repair="give integers and extents; arange(n) * 0.5 has other steps")
+    low, high = (parts[0].node, parts[1].node) if step > 0 else (parts[1].node, parts[0].node)
+    room = arithmetic("add", arithmetic("subtract", high, low), Const(abs(step) - 1, I64))
+    count = arithmetic("floor_divide", room, Const(abs(step), I64))
+    known = stop is None and step == 1 and isinstance(count, cas.Size | cas.Extent)
+    count = count if known else arithmetic("maximum", count, ZERO)
+    (rank,) = [next(free_names(()))]
+    place = arithmetic("add", arithmetic("multiply", cas.Index(rank), Const(step, I64)), parts[0].node)
+    made = Expression(place, {}).astype(dtype)
+    return tensor_of(made, [rank], [count], "arange(...)")
 
 
 BY_POSITION.update(matmul=matmul, mT=matrix_transpose, T=_transpose, reshape=reshape)
