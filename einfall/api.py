@@ -37,6 +37,25 @@ from einfall.front.functions import (
 from einfall.front.kernel import kernel, parse, reference
 from einfall.front.scans import SHORT_FORMS, scan
 from einfall.front.selections import scatter, topk
+from einfall.front.shapes import (
+    arange,
+    broadcast_to,
+    concat,
+    expand_dims,
+    flip,
+    full,
+    matmul,
+    matrix_transpose,
+    ones,
+    permute_dims,
+    reshape,
+    squeeze,
+    stack,
+    take,
+    tril,
+    triu,
+    zeros,
+)
 from einfall.front.sugar import cross_entropy, layer_norm, log_softmax, rms_norm, softmax
 from einfall.scalar.dtypes import DTYPES
 
@@ -52,6 +71,9 @@ NAMES = {
     "topk": topk, "scatter": scatter, "uniform": uniform, "einsum": einsum, "tensor": tensor, "ranks": ranks,
     "kernel": kernel, "reference": reference,
     "check": check, "parse": parse,
+    "arange": arange, "broadcast_to": broadcast_to, "concat": concat, "expand_dims": expand_dims, "flip": flip,
+    "full": full, "matmul": matmul, "matrix_transpose": matrix_transpose, "ones": ones, "permute_dims": permute_dims,
+    "reshape": reshape, "squeeze": squeeze, "stack": stack, "take": take, "tril": tril, "triu": triu, "zeros": zeros,
 }
 
 for _name, _value in NAMES.items():  # Python's own messages about wrong arguments are to use the names that users know

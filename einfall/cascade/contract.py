@@ -96,7 +96,7 @@ class _Ordering:
         # each factor by itself first, as far as it has a rank alone: paths are of pairs
         alone = [(place,) for place, factor in enumerate(factors) if factor.free != free[place]]
         first = [(place - before,) for before, (place,) in enumerate(alone)]
-        order = [place for place in range(len(factors)) if (place,) not in alone] + [place for (place,) in alone]
+        order = [place for place in range(len(factors)) if (place,) not in alone] + [place for place, in alone]
         path = first + _path([[rank for rank in ranks if rank in free[place]] for place in order],
                              [rank for rank in ranks if rank in reduce.free], sizes)
         made, needed = self.along(path, factors, reduce, bound, sizes)

@@ -4,7 +4,8 @@ An `Expression` wraps an interned node with what the node does not know: the ext
 them, affine accesses that may still give one, and whether its type is weak (Python numbers, ranks, extents).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import EllipsisType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,10 @@ from einfall.scalar.nodes import Cast, Const, Expr, Select, cast, const
 from einfall.scalar.nodes import Map as MapNode
 from einfall.scalar.ops import OPS
 
-__all__ = ["Array", "Binding", "Expression", "Rank", "Symbolic", "apply", "lift", "merged", "ranks", "strong"]
+__all__ = ["BY_POSITION", "Array", "Binding", "Expression", "Rank", "Symbolic", "apply", "is_whole", "lift", "merged",
+           "ranks", "strong"]
+
+BY_POSITION: dict[str, Callable] = {}  # what tensors do without ranks: arrays.py and shapes.py write it here
 
 
 class Binding(NamedTuple):
@@ -213,7 +217,9 @@ class Expression(Symbolic):
 
 
 class Array(Symbolic):
-    """A tensor: indexed with ranks it is an expression."""
+    """A tensor: indexed with ranks it is an expression, not indexed an array whose axes are told by position."""
+
+    by_position = True
 
     def __init__(self, source: cas.Source, extents: tuple[Expr, ...], name: str, pads: tuple[Pad, ...] | None = None):
         self.source, self.extents, self.name = source, extents, name
@@ -264,7 +270,36 @@ class Array(Symbolic):
 
     def __getitem__(self, index) -> "Expression | Array":
         index = index if type(index) is tuple else (index,)
-        return sliced(self, index) if any(isinstance(item, slice) for item in index) else accessed(self, index)
+        return BY_POSITION["part"](self, index) if self._has_part(index) else accessed(self, index)
+
+    def _has_part(self, index: tuple) -> bool:
+        """Whether an index is one of the array style: a slice, `...`, None, or numbers that count as NumPy's do."""
+        if any(item is None or isinstance(item, slice | EllipsisType) for item in index):
+            return True
+        numbers = all(not item.extents if isinstance(item, Expression | Array) else
+                      isinstance(item, int | np.integer) and not isinstance(item, bool) for item in index)
+        negative = any(isinstance(item, int | np.integer) and item < 0 for item in index)
+        return self.by_position and numbers and (0 < len(index) < self.ndim or negative) and len(index) <= self.ndim
+
+    def __matmul__(self, other) -> "Expression | Array":
+        return BY_POSITION["matmul"](self, other)
+
+    def __rmatmul__(self, other) -> "Expression | Array":
+        return BY_POSITION["matmul"](other, self)
+
+    @property
+    def mT(self) -> "Array":
+        """The last two axes exchanged."""
+        return BY_POSITION["mT"](self)
+
+    @property
+    def T(self) -> "Array":
+        """The two axes exchanged. Raises: ShapeError where there are not two."""
+        return BY_POSITION["T"](self)
+
+    def reshape(self, *shape) -> "Array":
+        """The same elements in row-major order with other axes: A.reshape(n, -1), A.reshape((n, -1))."""
+        return BY_POSITION["reshape"](self, shape[0] if len(shape) == 1 and type(shape[0]) in (tuple, list) else shape)
 
     def as_expression(self) -> Expression:
         """What the tensor stands for in an expression without an index.
@@ -416,8 +451,16 @@ def narrowed(node: Expr, to: DType) -> Expr:
     return cast(node, to)
 
 
-def apply(name: str, *values) -> Expression:
-    """An operator of the table on anything that may stand in an expression."""
+def is_whole(value) -> bool:
+    """Whether a value is a tensor with axes that are told by position, or a definition of one."""
+    found = value if isinstance(value, Symbolic) else getattr(value, "array", None)
+    return isinstance(found, Array) and found.ndim > 0 and found.by_position
+
+
+def apply(name: str, *values) -> "Expression | Array":
+    """An operator of the table on anything that may stand in an expression, or on tensors, by position."""
+    if any(map(is_whole, values)):
+        return BY_POSITION["map"](lambda *parts: apply(name, *parts), values, name)
     op = OPS[name]
     parts = [lift(value) for value in values]
     if op.takes == "ib" and len({part.dtype.kind for part in parts}) > 1 and any(part.dtype is BOOL for part in parts):
@@ -437,8 +480,10 @@ def apply(name: str, *values) -> Expression:
     return Expression(MapNode(op, args), extents, weak=weak and not op.to_bool, affine=affine)
 
 
-def converted(value, dtype: DType) -> Expression:
-    """An expression in another type."""
+def converted(value, dtype: DType) -> "Expression | Array":
+    """An expression, or a tensor, in another type."""
+    if is_whole(value):
+        return BY_POSITION["map"](lambda part: converted(part, dtype), (value,), "astype")
     part = lift(value)
     if not isinstance(dtype, DType):
         raise TraceError(f"a type is one of {', '.join(f'ef.{name}' for name in DTYPES)}, not {dtype!r}",
@@ -510,6 +555,11 @@ def _index(array: Array, axis: int, index) -> tuple[Expression, list[Affine]]:
         coefficients, offset = found
         access = [Affine(tuple(coefficients.items()), Const(offset, I64), size, owner)]
     return Expression(node, part.extents, affine=part.affine), access
+
+
+def index_of(array: Array, axis: int, index) -> Expr:
+    """One index of the array style, as an integer."""
+    return _index(array, axis, index)[0].node
 
 
 def _affine(node: Expr) -> tuple[dict[str, int], int] | None:
@@ -677,66 +727,3 @@ def merged(expr: Expression, groups: list, extents: Mapping[str, Binding]):
             rest = arithmetic("floor_divide", rest, extent)
         axes.append((joined, total))
     return substitute(expr.node, values), axes
-
-
-
-
-# Slices
-
-
-def sliced(array: Array, index: tuple) -> Array:
-    """A part of a tensor, as in NumPy: slices keep an axis, integers drop it."""
-    trace = current()
-    of_this_call(array)
-    if len(index) > array.ndim:
-        raise ShapeError(f"{array.name} has {axes_and_indices(array, index)}", known=trace.known,
-                         repair="give at most one index per axis")
-    ranks, extents, places = [], [], []
-    for axis, item in enumerate((*index, *[slice(None)] * (array.ndim - len(index)))):
-        size = array.extents[axis]
-        if not isinstance(item, slice):
-            places.append(_index(array, axis, item)[0].node)
-            continue
-        start, length, step = _cut(array, axis, item, size)
-        rank = cas.Rank(f"i{axis}")
-        ranks.append(rank)
-        extents.append(length)
-        places.append(arithmetic("add", arithmetic("multiply", cas.Index(rank), Const(step, I64)), start))
-    if any(place.free - set(ranks) for place in places):
-        raise ShapeError(f"{array.name} is indexed with slices and ranks at once", known=trace.known,
-                         repair=f"slice first, then index: {array.name}[1:][i]")
-    tensor = cas.Tensor(tuple(ranks), tuple(extents), read(array.source, array.extents, places, array.pads))
-    return Array(tensor, tensor.extents, f"{array.name}[...]")
-
-
-def _cut(array: Array, axis: int, item: slice, size: Expr) -> tuple[Expr, Expr, int]:
-    """(first element, number of elements, step) of a slice."""
-    zero, one = Const(0, I64), Const(1, I64)
-    for bound_ in (item.start, item.stop, item.step):
-        if bound_ is not None and (isinstance(bound_, bool) or not isinstance(bound_, int | np.integer)):
-            raise ShapeError(f"axis {axis} of {array.name} is sliced with {bound_!r}", known=current().known,
-                             repair="slice with integers; an extent that is only known at run time needs .of")
-    step = 1 if item.step is None else int(item.step)
-    if abs(step) > I64.highest // 2:
-        raise ShapeError(f"axis {axis} of {array.name} is sliced with step {step}", known=current().known,
-                         repair="use a step that is at most the extent of the axis")
-    if step == 0:
-        raise ShapeError(f"axis {axis} of {array.name} is sliced with step 0", repair="use a step of 1 or more, or -1")
-
-    def place(value, low: Expr, high: Expr) -> Expr:
-        number = Const(max(-I64.highest, min(int(value), I64.highest)), I64)  # beyond every axis either way
-        inside = number if value >= 0 else arithmetic("add", size, number)
-        return arithmetic("minimum", arithmetic("maximum", inside, low), high)
-
-    last = arithmetic("subtract", size, one)
-    if step > 0:
-        start = zero if item.start is None else place(item.start, zero, size)
-        stop = size if item.stop is None else place(item.stop, zero, size)
-        room = arithmetic("subtract", stop, start)
-    else:
-        below = Const(-1, I64)
-        start = last if item.start is None else place(item.start, below, last)
-        stop = below if item.stop is None else place(item.stop, below, last)
-        room = arithmetic("subtract", start, stop)
-    count = arithmetic("floor_divide", arithmetic("add", room, Const(abs(step) - 1, I64)), Const(abs(step), I64))
-    return start, arithmetic("maximum", count, zero), step

@@ -8,6 +8,7 @@ from einfall.base.errors import RankError, TraceError
 from einfall.base.node import Node, postorder
 from einfall.cascade import nodes as cas
 from einfall.cascade.scope import substitute
+from einfall.front.arrays import mapped, with_axis
 from einfall.front.expression import (
     Array,
     Binding,
@@ -18,6 +19,7 @@ from einfall.front.expression import (
     converted,
     counted,
     fitted,
+    is_whole,
     lift,
     met,
     narrowed,
@@ -62,11 +64,14 @@ def cast_to(x, dtype: DType) -> Expression:
     return converted(x, dtype)
 
 
-def where(condition, x, y) -> Expression:
+def where(condition, x, y) -> Expression | Array:
     """`x` where the condition holds, `y` elsewhere; only the chosen one is read.
 
     With a constant `y` and a condition of ranks, extents, integers and booleans the other points are absent.
+    Tensors are broadcast by position.
     """
+    if any(map(is_whole, (condition, x, y))):
+        return mapped(where, (condition, x, y), "where")
     chosen, *parts = lift(condition), lift(x), lift(y)
     if chosen.dtype is not BOOL:
         raise TraceError(f"the condition of ef.where is {chosen.dtype}", known=current().known,
@@ -119,7 +124,8 @@ def hypot(x, y) -> Expression:
     return apply("sqrt", x * x + y * y)
 
 
-# Reductions
+# Reductions: `over=` ranks of an expression, or along `axis=` of a tensor (all axes where none is named), where reduced
+# axes stay with size 1 under `keepdims=True`
 
 
 def over_ranks(over) -> tuple[Rank, ...]:
@@ -182,36 +188,43 @@ def reduction(name: str, x, over) -> Expression:
     return Expression(cas.Reduce(named(name, node.dtype), nodes, sizes, (node,)), left, weak=weak, affine=affine)
 
 
+@with_axis("ef.sum")
 def total(x, *, over) -> Expression:
     """The sum over ranks; of integers and booleans in i64, of nothing 0."""
     return reduction("sum", x, over)
 
 
+@with_axis("ef.prod")
 def prod(x, *, over) -> Expression:
     """The product over ranks; of integers in i64, of nothing 1."""
     return reduction("prod", x, over)
 
 
+@with_axis("ef.max")
 def largest(x, *, over) -> Expression:
     """The maximum over ranks; NaN comes through, of nothing -inf (integers: the least)."""
     return reduction("max", x, over)
 
 
+@with_axis("ef.min")
 def smallest(x, *, over) -> Expression:
     """The minimum over ranks; NaN comes through, of nothing inf (integers: the largest)."""
     return reduction("min", x, over)
 
 
+@with_axis("ef.any")
 def anywhere(x, *, over) -> Expression:
     """Whether the condition holds at some coordinate; of nothing False."""
     return reduction("any", x, over)
 
 
+@with_axis("ef.all")
 def everywhere(x, *, over) -> Expression:
     """Whether the condition holds at all coordinates; of nothing True."""
     return reduction("all", x, over)
 
 
+@with_axis("ef.logsumexp")
 def logsumexp(x, *, over) -> Expression:
     """log(sum(exp(x))), without overflow; of nothing -inf."""
     return reduction("logsumexp", x, over)
@@ -225,12 +238,14 @@ def count(x: Expression, over) -> Expression:
     return Expression(size, {}, weak=True)
 
 
+@with_axis("ef.mean")
 def mean(x, *, over) -> Expression:
     """The sum over ranks, divided by the number of coordinates; of nothing NaN."""
     summed = total(x, over=over)
     return apply("divide", summed, count(operand(x, "ef.mean"), over))
 
 
+@with_axis("ef.var")
 def var(x, *, over) -> Expression:
     """The mean of (x - mean)²; it divides by n, of nothing NaN."""
     part = operand(x, "ef.var")
@@ -267,16 +282,20 @@ def _arg(name: str, x, over, carry):
     return where_found if carry is None else (where_found, *taken)
 
 
+@with_axis("ef.argmax")
 def argmax(x, *, over, carry=None):
-    """The index of the maximum, over a tuple of ranks a tuple of indices; the first NaN, else the lowest of ties.
+    """The index of the maximum, over a tuple of ranks a tuple of indices, along all axes the place
+    among all elements; the first NaN, else the lowest of ties.
 
     carry: one expression or a tuple; then the result is (index, their values there ...).
     """
     return _arg("argmax", x, over, carry)
 
 
+@with_axis("ef.argmin")
 def argmin(x, *, over, carry=None):
-    """The index of the minimum, over a tuple of ranks a tuple of indices; the first NaN, else the lowest of ties.
+    """The index of the minimum, over a tuple of ranks a tuple of indices, along all axes the place
+    among all elements; the first NaN, else the lowest of ties.
 
     carry: one expression or a tuple; then the result is (index, their values there ...).
     """

@@ -6,6 +6,7 @@ from einfall.base.errors import RankError, TraceError
 from einfall.base.node import rewrite
 from einfall.cascade import nodes as cas
 from einfall.cascade.scope import carried
+from einfall.front.arrays import with_axis
 from einfall.front.expression import (
     Array,
     Binding,
@@ -30,6 +31,8 @@ __all__ = ["cumulative", "scan"]
 
 class StateArray(Array):
     """A state with axes of its own: not indexed, it stands for its value at these axes."""
+
+    by_position = False
 
     def __init__(self, source: cas.State, extents: tuple[Expr, ...], name: str, axes: tuple[Rank, ...]):
         super().__init__(source, extents, name)
@@ -117,7 +120,7 @@ class _WeakState(StateArray):
 
     def __getitem__(self, index) -> Expression:
         made = super().__getitem__(index)
-        return Expression(made.node, made.extents, weak=True, affine=made.affine)
+        return made if isinstance(made, Array) else Expression(made.node, made.extents, weak=True, affine=made.affine)
 
 
 def _plain(item):
@@ -211,11 +214,13 @@ def cumulative(name: str, x, over: Rank, exclusive: bool, reverse: bool) -> Expr
 
 
 def _short(name: str):
+    @with_axis(f"ef.cum{name}", keeps=True, single=True)
     def function(x, *, over, exclusive=False, reverse=False):
         return cumulative(name, x, over, exclusive, reverse)
 
     function.__name__ = function.__qualname__ = f"cum{name}"
-    function.__doc__ = f"The cumulative {name} along a rank: inclusive unless `exclusive`, from the end if `reverse`."
+    function.__doc__ = (f"The cumulative {name} along a rank or an axis: inclusive unless `exclusive`, from the end if "
+                        "`reverse`.")
     return function
 
 

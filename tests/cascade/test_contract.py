@@ -1,5 +1,6 @@
 """Products of several factors in a good order: the same values, fewer operations, and none where that is not safe."""
 
+import itertools
 import math
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_random_products(seed):
 
 
 def chain(rng, *sizes):
-    return [rng.standard_normal((rows, columns)) for rows, columns in zip(sizes, sizes[1:])]
+    return [rng.standard_normal((rows, columns)) for rows, columns in itertools.pairwise(sizes)]
 
 
 def test_a_chain_is_ordered_by_the_sizes_of_the_call():
@@ -61,7 +62,7 @@ def test_a_chain_is_ordered_by_the_sizes_of_the_call():
     kernel = ef.kernel(lambda A, B, C, D, E: ef.einsum("ij,jk,kl,lm,mn->in", A, B, C, D, E))
     for sizes in [(30, 5, 40, 6, 35, 4), (4, 35, 6, 40, 5, 30)]:
         arrays = chain(rng, *sizes)
-        arguments, cascade, ordered = both(kernel, arrays)
+        arguments, _cascade, ordered = both(kernel, arrays)
         assert operations(ordered, arguments) == cheapest(sizes)
         (reference,) = run(ordered.outputs, arguments.arrays, arguments.scalars, measure="float64")
         assert_agrees(np.linalg.multi_dot(arrays), reference, what=f"a chain of {sizes}")
@@ -71,7 +72,7 @@ def test_a_chain_is_ordered_by_the_sizes_of_the_call():
 def test_a_chain_at_every_height():
     kernel = ef.kernel(lambda A, B, C, D, E: ef.einsum("ij,jk,kl,lm,mn->in", A, B, C, D, E))
     arrays = chain(np.random.default_rng(0), 6, 2, 7, 3, 8, 3)
-    arguments, cascade, ordered = both(kernel, arrays)
+    _arguments, cascade, ordered = both(kernel, arrays)
     assert ordered is not cascade
     assert_agrees_at_every_height(kernel, arrays)
 
@@ -94,11 +95,14 @@ def is_ordered(function, *args) -> bool:
 
 def test_what_may_be_absent_out_of_range_or_another_at_each_step_stays():
     assert is_ordered(lambda A, B, C: ef.sum(A[i, j] * B[j, k] * C[k, l], over=(j, k))[i, l], X, Y, Z)
-    masked = (lambda A, B, C: ef.sum(ef.where(j < i, A[i, j], 0.0) * B[j, k] * C[k, l], over=(j, k))[i, l])
+    def masked(A, B, C):
+        return (ef.sum(ef.where(j < i, A[i, j], 0.0) * B[j, k] * C[k, l], over=(j, k))[i, l])
     assert not is_ordered(masked, X, Y, Z)
-    gathered = (lambda A, B, C, at: ef.sum(A[at[i], j] * B[j, k] * C[k, l], over=(j, k))[i, l])
+    def gathered(A, B, C, at):
+        return (ef.sum(A[at[i], j] * B[j, k] * C[k, l], over=(j, k))[i, l])
     assert not is_ordered(gathered, X, Y, Z, np.arange(20))
-    padded = (lambda A, B, C: ef.sum(A.pad(0.0)[i - 3, j] * B[j, k] * C[k, l], over=(j, k))[i.of(20), l])
+    def padded(A, B, C):
+        return (ef.sum(A.pad(0.0)[i - 3, j] * B[j, k] * C[k, l], over=(j, k))[i.of(20), l])
     assert is_ordered(padded, X, Y, Z)
 
     def in_a_scan(A, B):
@@ -122,6 +126,6 @@ def test_what_is_free_of_a_rank_leaves_its_sum():
         return ef.sum(A[i, j] * u[j] * v[k], over=(j, k))[i]
 
     u, v = X[0], Y[0]
-    arguments, cascade, ordered = both(f, (X, u, v))
+    arguments, _cascade, ordered = both(f, (X, u, v))
     assert operations(ordered, arguments) <= 20 * 20 + 20 + 20
     assert_agrees_at_every_height(f, (X, u, v))

@@ -103,7 +103,7 @@ def a_float_index():
 
 @mistake(ef.ShapeError)
 def a_negative_index():
-    trial(lambda A: A[-1][()], V)
+    trial(lambda A: A[-1, i][i], X)
 
 
 @mistake(ef.ShapeError)
