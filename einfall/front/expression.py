@@ -22,8 +22,8 @@ from einfall.scalar.nodes import Cast, Const, Expr, Select, cast, const
 from einfall.scalar.nodes import Map as MapNode
 from einfall.scalar.ops import OPS
 
-__all__ = ["Array", "Binding", "Expression", "Rank", "Symbolic", "apply", "common", "lift", "merged", "ranks", "rounded",
-           "strong"]
+__all__ = ["Array", "Binding", "Expression", "Rank", "Symbolic", "apply", "common", "lift", "merged", "ranks",
+           "rounded", "strong"]
 
 
 class Binding(NamedTuple):

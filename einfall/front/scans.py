@@ -24,7 +24,7 @@ from einfall.front.expression import (
 from einfall.front.functions import check_arity, operand
 from einfall.front.trace import current, unresolved
 from einfall.scalar.dtypes import I64, DType
-from einfall.scalar.nodes import Cast, Const, Expr, cast, const
+from einfall.scalar.nodes import Cast, Expr, cast, const
 
 __all__ = ["cumulative", "scan"]
 

@@ -278,7 +278,8 @@ def _unsigned_divmod(code: str):
     def rule(o: Operators, type: str, a: str, b: str) -> str:
         zero = splat(0, type, o.lanes)
         by_zero = o.binary("icmp eq", type, b, zero)
-        return o.select(by_zero, type, zero, o.binary(code, type, a, o.select(by_zero, type, splat(1, type, o.lanes), b)))
+        safe = o.select(by_zero, type, splat(1, type, o.lanes), b)
+        return o.select(by_zero, type, zero, o.binary(code, type, a, safe))
 
     return rule
 
