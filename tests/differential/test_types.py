@@ -293,6 +293,32 @@ def test_a_cast_to_a_narrow_float_rounds_and_nothing_else_does():
     assert number[0] == np.float32(np.float16(1.1))
 
 
+def test_tensors_made_inside_keep_the_nominal_type():
+    @ef.kernel
+    def inner(x):
+        return (x[i] + 1)[i]
+
+    @ef.kernel
+    def f(x):
+        T = inner(x)
+        return T.pad(0.1)[i.of(5) + 1][i], T[1:], (T[i] * np.float16(2))[i]
+
+    x = values("f16", 4)
+    assert_agrees_at_every_height(f, (x,))
+    made = f(x)
+    assert {item.dtype for item in made} == {x.dtype} and made[0][-1] == np.float16(0.1)
+
+
+def test_an_index_without_a_sign_is_looked_at():
+    @ef.kernel
+    def f(x, s):
+        return ef.where(s[i] < 0, x[s[i].astype(ef.u8).astype(ef.i64) + 128], 0)[i]
+
+    with pytest.raises(ef.BoundsError, match="index 383 is out of range"):
+        f(values("f32", 128), np.array([3, -1], np.int8))
+    assert f(values("f32", 384), np.array([3, -1], np.int8))[1] == values("f32", 384)[383]
+
+
 def test_monoids_and_states_keep_the_nominal_type():
     longest = ef.Monoid(lambda a, b: ef.where(abs(a) > abs(b), a, b), 0.0)
 
