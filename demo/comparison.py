@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from demo.program import Program, as_torch
-from einfall.front.kernel import Kernel, measured
 from einfall.cascade.agreement import share_of_tolerance
+from einfall.front.kernel import Kernel, measured
 
 __all__ = ["Outcome", "agreement", "compare", "peer_distance"]
 

@@ -4,13 +4,14 @@ import numpy as np
 
 from einfall.cascade.agreement import tolerance
 from einfall.cascade.run import Result
+from einfall.scalar.run import in_float64
 
 __all__ = ["assert_agrees", "tolerance"]
 
 
 def assert_agrees(actual: np.ndarray, reference: Result, *, what: str = "result") -> None:
     """The same shape; integers equal; floats within the tolerance, NaN and infinities at the same places."""
-    actual, expected = np.asarray(actual), reference.array
+    actual, expected = in_float64(np.asarray(actual)), reference.array
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
     if expected.dtype.kind != "f":
         assert actual.dtype == expected.dtype, f"{what}: {actual.dtype}, not {expected.dtype}"
@@ -19,7 +20,7 @@ def assert_agrees(actual: np.ndarray, reference: Result, *, what: str = "result"
         finite = np.isfinite(expected)
         same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
         with np.errstate(invalid="ignore"):
-            near = np.abs(actual - expected) <= tolerance(reference.error, reference.reduced_elems)
+            near = np.abs(actual - expected) <= tolerance(reference.error, reference.reduced_elems, reference.unit)
         wrong = ~np.where(finite, same | near, same)
     wrong = np.atleast_1d(wrong)
     if wrong.any():

@@ -226,7 +226,8 @@ class _Facts:
             most = self.most.get(frozenset(((term, sign),)))
             if not isinstance(term, Index) or most is None:
                 low, high = self.of_term(term)
-                most = min(high if sign > 0 else -low, I64.highest if most is None else most)
+                found = high if sign > 0 else -low
+                most = found if most is None else min(found, most)
             total += most * abs(factor)
         return total
 
@@ -243,7 +244,7 @@ class _Facts:
                 return {}, value
             case Size() | Extent():
                 return {}, self.call.extent(expr)
-            case Cast(arg, to) if arg.dtype.is_int and to.bits >= arg.dtype.bits:
+            case Cast(arg, to) if arg.dtype.is_int and to.holds(arg.dtype):
                 return self.sum_of(arg)
             case Select(condition, yes, no):
                 for only, holds in ((yes, False), (no, True)):

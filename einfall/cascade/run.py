@@ -9,6 +9,7 @@ Floats are float64 throughout, integers stay integers, nothing is rewritten. Bes
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 from einfall.base.node import Node
@@ -18,6 +19,7 @@ from einfall.scalar.dtypes import DType
 from einfall.scalar.monoids import Monoid, Side
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import convert
+from einfall.scalar.run import in_float64, in_type, rounds
 
 __all__ = ["Fault", "Result", "run"]
 
@@ -42,11 +44,13 @@ class Value(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A result, the error bound of each element, and the longest reduction that led to it."""
+    """A result, the error bound of each element before the result was rounded to a narrow float, the longest reduction
+    that led to it, and how far that rounding may go the other way: one unit of the type, 0 where there was none."""
 
     array: np.ndarray
     error: np.ndarray | None
     reduced_elems: int
+    unit: np.ndarray | float = 0.0
 
 
 class Coordinates:
@@ -75,8 +79,7 @@ class _Evaluation:
     """One run: inputs, what is known already, and the faults met."""
 
     def __init__(self, inputs: Mapping[str, np.ndarray], scalars: Mapping[str, float], measure: str):
-        self.inputs = {name: array.astype(np.float64) if array.dtype.kind == "f" else array
-                       for name, array in inputs.items()}
+        self.inputs = {name: in_float64(array) for name, array in inputs.items()}
         self.scalars, self.measure = scalars, measure
         self.memo: dict = {}
         self.local: list[tuple[frozenset, dict]] = []  # per running scan: what changes with a step, values of the step
@@ -91,11 +94,16 @@ class _Evaluation:
             if rank in at:
                 env[rank] = Coordinates(np.asarray(at[rank], np.int64), len(env[rank].array))
         self.longest = 1
-        value = self.spread(self.eval(tensor.body, env), tensor.ranks, env)
+        body, is_rounded = tensor.body, isinstance(tensor.body, Cast) and tensor.dtype.is_narrow
+        value = self.spread(self.eval(body, env), tensor.ranks, env)
         if value.fault is not None and value.fault.any():
             raise self.explained(int(value.fault[value.fault > 0].min()))
+        unit = _one_unit(value.array, tensor.dtype) if is_rounded else 0.0
+        if is_rounded:  # this rounding is the last: no error grows from it
+            value = value._replace(error=self.spread(self.eval(body.arg, env), tensor.ranks, env).error)
+            value = value._replace(error=np.zeros(()) if value.error is None and self.measure else value.error)
         error = None if value.error is None else np.broadcast_to(value.error, value.array.shape)
-        return Result(value.array, error, self.longest)
+        return Result(value.array, error, self.longest, unit)
 
     def explained(self, number: int) -> Fault:
         """The fault with that number: which access, where."""
@@ -150,8 +158,7 @@ class _Evaluation:
             case Select():
                 return self.select(node, env)
             case Cast(arg, to):
-                rounds = to.is_float and arg.dtype.is_float and to.bits < arg.dtype.bits and not arg.is_weak
-                return self.cast(self.eval(arg, env), to, rounds)
+                return self.cast(self.eval(arg, env), to, to.is_float and rounds(arg, to))
             case Access():
                 return self.access(node, env)
             case Reduce() | Part():
@@ -165,7 +172,7 @@ class _Evaluation:
         """The error of rounding to a type; an infinite or missing value is exact: it agrees, or it does not."""
         if not self.measure or not dtype.is_float:
             return None
-        eps = np.finfo(dtype.numpy if self.measure == "nominal" else np.float64).eps
+        eps = np.finfo(dtype.computed.numpy if self.measure == "nominal" else np.float64).eps
         return np.where(np.isfinite(array), np.abs(array) * eps, 0.0)
 
     def aligned(self, values: list[Value]) -> tuple[list[Value], tuple[Rank, ...]]:
@@ -233,12 +240,11 @@ class _Evaluation:
         error = None if yes.error is None else np.where(chosen, yes.error, no.error)
         return Value(np.where(chosen, yes.array, no.array), ranks, present, fault, error)
 
-    def cast(self, value: Value, to: DType, rounds: bool) -> Value:
+    def cast(self, value: Value, to: DType, is_rounded: bool) -> Value:
         if to.is_float:
-            array = value.array.astype(np.float64)
-            if rounds:
-                array = array.astype(to.numpy).astype(np.float64)
-            error = self.rounding(array, to)
+            array = in_type(value.array, to) if is_rounded else value.array.astype(np.float64)
+            # what is rounded to a narrow float may have been close to the middle of two of its numbers, at every height
+            error = _one_unit(array, to) if to.is_narrow and self.measure else self.rounding(array, to)
             return value._replace(array=array, error=error if value.error is None else error + value.error)
         if to.kind == "bool":
             return value._replace(array=value.array != 0, error=None)
@@ -426,6 +432,13 @@ def _stacked(values: list[Value], empty: Value, axis: int) -> Value:
     return Value(stack([value.array for value in values], empty.array), empty.ranks[:axis] + _places(
         len(empty.ranks) - axis + 1), None, stack([value.fault for value in values], empty.fault),
         stack([value.error for value in values], empty.error))
+
+
+def _one_unit(array: np.ndarray, dtype: DType) -> np.ndarray:
+    """The distance to the next number of a narrow float, or somewhat more."""
+    limits = ml_dtypes.finfo(dtype.numpy)
+    least = float(limits.smallest_subnormal)
+    return np.where(np.isfinite(array), np.abs(array) * float(limits.eps) + least, 0.0)
 
 
 def _is_exact(value: float) -> bool:

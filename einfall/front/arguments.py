@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 from einfall.base.errors import TraceError
@@ -12,7 +13,7 @@ from einfall.cascade.nodes import Input, Scalar
 from einfall.front.expression import Array, Expression, Rank
 from einfall.scalar.dtypes import DTYPES, F64, I64, DType, of_numpy
 
-__all__ = ["Arguments", "collect", "parameters"]
+__all__ = ["Arguments", "collect", "memory_of", "parameters", "tensor_of"]
 
 
 FEW = 16  # extents up to here are constants of the machine code
@@ -100,6 +101,27 @@ def _exactly(value) -> tuple:
     return type(value), value
 
 
+def memory_of(tensor) -> np.ndarray:
+    """A dense torch tensor on the CPU as NumPy sees it, without a copy: any shape and strides, bf16 as of ml_dtypes.
+
+    Raises: TypeError or RuntimeError for one that NumPy cannot see.
+    """
+    import torch
+
+    if tensor.dtype is torch.bfloat16:  # NumPy has no such type of its own
+        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+def tensor_of(array: np.ndarray):
+    """The torch tensor over the memory of an array."""
+    import torch
+
+    if array.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
 class _Collection:
     """The leaves met so far."""
 
@@ -176,10 +198,10 @@ class _Collection:
                 raise TraceError(f"argument {path} requires grad, and einfall has no gradients yet",
                                  repair=f"pass {path}.detach()")
             try:
-                return value.numpy()
+                return memory_of(value)
             except (TypeError, RuntimeError) as error:
                 raise TraceError(f"argument {path} is a torch tensor that NumPy cannot see: {error}",
-                                 repair=f"pass a dense tensor of f32, f64, i32, i64 or bool: {path}.to_dense(), "
+                                 repair=f"pass a dense tensor of a type of einfall: {path}.to_dense(), "
                                         f"{path}.to(torch.float32)") from None
         if isinstance(value, Array | Expression):
             raise TraceError(f"argument {path} is a symbol of a kernel, and no kernel is being traced",

@@ -35,8 +35,8 @@ from einfall.front.expression import (
 )
 from einfall.front.pads import read as read_at
 from einfall.front.trace import arithmetic, current, evaluate
-from einfall.scalar.dtypes import I64
-from einfall.scalar.nodes import Const, Expr
+from einfall.scalar.dtypes import I64, DType
+from einfall.scalar.nodes import Const, Expr, cast
 from einfall.scalar.ops import OPS
 
 __all__ = ["ALL", "Frame", "Side", "along", "axes_of", "fits", "framed", "is_computed", "met_sides", "named",
@@ -101,15 +101,16 @@ def read(array: Array, indices: Sequence[Expr]) -> Expr:
                 return substitute(body, moved) if moved else body
     node = cas.Access(array.source, tuple(indices), None)
     current().lines.setdefault(node, user_line())
-    return node
+    return cast(node, node.dtype.computed)
 
 
 def tensor_of(made: Expression, ranks: Sequence[cas.Rank], extents: Sequence[Expr], name: str) -> Expression | Array:
     """The tensor of an expression with these axes; without axes the expression itself."""
     if not ranks:
-        return Expression(made.node, {}, weak=made.weak)
-    tensor = cas.Tensor(tuple(ranks), tuple(extents), strong(made).node)
-    return Array(tensor, tensor.extents, name if len(name) <= LONG else f"{name[:LONG - 3]}...")
+        return Expression(made.node, {}, weak=made.weak, dtype=made.dtype)
+    made = strong(made)
+    tensor = cas.Tensor(tuple(ranks), tuple(extents), made.node)
+    return Array(tensor, tensor.extents, name if len(name) <= LONG else f"{name[:LONG - 3]}...", dtype=made.dtype)
 
 
 def named(word: str, values: Sequence) -> str:
@@ -199,12 +200,12 @@ class Frame(NamedTuple):
         for rank, side in zip(self.ranks, self.sides):
             if rank in node.free:
                 extents[rank.name] = Binding(side.extent, side.owner)
-        return Expression(node, extents)
+        return Expression(node, extents, dtype=array.dtype)
 
-    def over(self, node: Expr, *, weak: bool = False) -> Expression:
+    def over(self, node: Expr, *, weak: bool = False, dtype: DType | None = None) -> Expression:
         """An expression of these ranks."""
         return Expression(node, {rank.name: Binding(*side) for rank, side in zip(self.ranks, self.sides)
-                                 if rank in node.free}, weak=weak)
+                                 if rank in node.free}, weak=weak, dtype=dtype)
 
 
 def framed(arrays: Sequence[Array], what: str) -> Frame:
@@ -286,7 +287,7 @@ def along(function: Callable, values: Sequence, axis, what: str, *, keepdims: bo
         raise TraceError(f"{what} goes along one axis of {model.name}, which has {counted(model.ndim, 'axis', 'axes')}",
                          known=current().known, repair="say which: axis=-1")
     over = tuple(Rank(frame.ranks[place].name) for place in places)
-    parts = [frame.over(part.node, weak=part.weak) for part in _parts(values, frame)]
+    parts = [frame.over(part.node, weak=part.weak, dtype=part.dtype) for part in _parts(values, frame)]
     parts[0].extents.update({rank.name: Binding(*side) for rank, side in zip(frame.ranks, frame.sides)})
     trace = current()
     outer = trace.enter()  # what is bound in here is no rank of the user
@@ -394,10 +395,11 @@ def part(array: Array, index: tuple) -> Expression | Array:
                              repair=f"slice first, then index: {array.name}[1:][i]")
         axis += 1
     if places == [cas.Index(rank) for rank in own]:
-        return tensor_of(Expression(read(array, places), {}), ranks, extents, f"{array.name}[...]")
+        return tensor_of(Expression(read(array, places), {}, dtype=array.dtype), ranks, extents, f"{array.name}[...]")
     node = read_at(array.source, array.extents, places, array.pads)
     current().lines.setdefault(node, user_line())
-    return tensor_of(Expression(node, {}), ranks, extents, f"{array.name}[...]")
+    made = Expression(cast(node, node.dtype.computed), {}, dtype=array.dtype)
+    return tensor_of(made, ranks, extents, f"{array.name}[...]")
 
 
 def _without_ellipsis(array: Array, index: tuple) -> list:

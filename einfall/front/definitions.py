@@ -8,7 +8,6 @@ from einfall.front.expression import Array, Expression, Rank, apply, counted, li
 from einfall.front.functions import binder, reduction
 from einfall.front.recurrences import Early, recurrent
 from einfall.front.trace import current
-from einfall.scalar.dtypes import I64
 from einfall.scalar.monoids import named
 from einfall.scalar.nodes import Cast, Expr, Map, cast
 
@@ -84,8 +83,8 @@ def summed(value: Expression, kept: set[str]) -> Expression:
         match node:
             case Map(op, args) if op.name in ("add", "subtract"):
                 terms = tuple(map(term, args))
-                if not node.dtype.is_float:  # sums of integers are i64, and the terms beside them follow
-                    terms = tuple(cast(item, I64) for item in terms)
+                if not node.dtype.is_float:  # sums of integers are wide, and the terms beside them follow
+                    terms = tuple(cast(item, node.dtype.accumulated) for item in terms)
                 return Map(op, terms)
             case Cast(arg, to) if isinstance(arg, Map) and arg.op.name in ("add", "subtract"):
                 return cast(term(arg), to)
@@ -95,13 +94,13 @@ def summed(value: Expression, kept: set[str]) -> Expression:
         _explicit_enough(node, missing)
         part = Expression(node, {name: value.extents[name] for name in value.extents if cas.Rank(name) in node.free},
                           affine=value.affine)
-        body = node if node.dtype.is_float else cast(node, I64)
+        body = cast(node, node.dtype.accumulated)
         ranks, sizes, _, _ = binder([part], tuple(Rank(name) for name in missing), "an implicit sum")
         sums.update(zip(missing, sizes))
         return cas.Reduce(named("sum", body.dtype), ranks, sizes, (body,))
 
     node = term(value.node)
-    return Expression(node, left, affine=without(value, sums, left))
+    return Expression(node, left, affine=without(value, sums, left), dtype=value.dtype)
 
 
 def _explicit_enough(node: Expr, missing: list[str]) -> None:
@@ -126,7 +125,7 @@ def _explicit_enough(node: Expr, missing: list[str]) -> None:
         is_factor = any((isinstance(factor, cas.Access) and any(rank in index.free for index in factor.indices))
                         or (isinstance(factor, Map) and factor.op.name in ("add", "subtract") and rank in factor.free)
                         for factor in factors)
-        alone = isinstance(node, cas.Access)
+        alone = isinstance(node.arg if isinstance(node, Cast) else node, cas.Access)
         if alone or not is_factor:
             where = "in an access alone" if alone else "inside a function, a comparison or a denominator only"
             raise TraceError(f"rank {name} is missing on the left and stands {where}", known=current().known,

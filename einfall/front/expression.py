@@ -1,7 +1,8 @@
 """Ranks and expressions as users handle them: operators, accesses, ordering.
 
 An `Expression` wraps an interned node with what the node does not know: the extents of its free ranks and who gave
-them, affine accesses that may still give one, and whether its type is weak (Python numbers, ranks, extents).
+them, affine accesses that may still give one, whether its type is weak (Python numbers, ranks, extents), and its
+nominal type: nodes of f16 and bf16 numbers are f32, and rounded where a kernel returns them or a user casts to them.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,14 +18,14 @@ from einfall.cascade.domain import is_constant
 from einfall.cascade.scope import fresh, substitute
 from einfall.front.pads import AROUND, Pad, read
 from einfall.front.trace import arithmetic, current, is_tracing, under_way, unresolved
-from einfall.scalar.dtypes import BOOL, DTYPES, F64, I64, DType, of_numpy, promote
+from einfall.scalar.dtypes import BOOL, DTYPES, F64, I64, U64, DType, of_numpy, promote
 from einfall.scalar.monoids import is_named, named
 from einfall.scalar.nodes import Cast, Const, Expr, Select, cast, const
 from einfall.scalar.nodes import Map as MapNode
 from einfall.scalar.ops import OPS
 
-__all__ = ["BY_POSITION", "Array", "Binding", "Expression", "Rank", "Symbolic", "apply", "is_whole", "lift", "merged",
-           "ranks", "strong"]
+__all__ = ["BY_POSITION", "Array", "Binding", "Expression", "Rank", "Symbolic", "apply", "common", "is_whole", "lift",
+           "merged", "ranks", "rounded", "strong"]
 
 BY_POSITION: dict[str, Callable] = {}  # what tensors do without ranks: arrays.py and shapes.py write it here
 
@@ -158,8 +159,9 @@ class Expression(Symbolic):
     """A value at each coordinate of its free ranks."""
 
     def __init__(self, node: Expr, extents: Mapping[str, Binding | None], *, weak: bool = False,
-                 affine: tuple[Affine, ...] = ()):
+                 affine: tuple[Affine, ...] = (), dtype: DType | None = None):
         self.node, self.extents, self.weak, self.affine = node, dict(extents), weak, affine
+        self.nominal = dtype if dtype is not None and dtype.computed is node.dtype else node.dtype
         self.trace = under_way()
 
     def __repr__(self):
@@ -171,8 +173,8 @@ class Expression(Symbolic):
 
     @property
     def dtype(self) -> DType:
-        """The type of the values."""
-        return self.node.dtype
+        """The type of the values: the nominal one, which decides results."""
+        return self.nominal
 
     @property
     def ranks(self) -> tuple[str, ...]:
@@ -221,9 +223,11 @@ class Array(Symbolic):
 
     by_position = True
 
-    def __init__(self, source: cas.Source, extents: tuple[Expr, ...], name: str, pads: tuple[Pad, ...] | None = None):
+    def __init__(self, source: cas.Source, extents: tuple[Expr, ...], name: str, pads: tuple[Pad, ...] | None = None,
+                 dtype: DType | None = None):
         self.source, self.extents, self.name = source, extents, name
         self.pads = (None,) * len(extents) if pads is None else pads
+        self.nominal = source.dtype if dtype is None else dtype
         self.trace = under_way()
 
     def __repr__(self):
@@ -234,8 +238,8 @@ class Array(Symbolic):
 
     @property
     def dtype(self) -> DType:
-        """The type of the elements."""
-        return self.source.dtype
+        """The type of the elements: the nominal one."""
+        return self.nominal
 
     @property
     def ndim(self) -> int:
@@ -252,7 +256,7 @@ class Array(Symbolic):
 
         It is meant for axes that no bare rank indexes: those are read whole.
         """
-        return Array(of_this_call(self).source, self.extents, self.name, self.padded(value))
+        return Array(of_this_call(self).source, self.extents, self.name, self.padded(value), self.dtype)
 
     def padded(self, value) -> tuple[Pad, ...]:
         """What lies outside each axis. Raises: TraceError."""
@@ -265,7 +269,8 @@ class Array(Symbolic):
             if not (isinstance(pad, bool | int | float | np.generic) or pad in AROUND):
                 raise TraceError(f"{self.name}.pad({pad!r}): what lies outside is a number, \"edge\" or \"wrap\"",
                                  known=current().known, repair=f"{self.name}.pad(0.0)[...]")
-            pads[axis] = pad if isinstance(pad, str) else number(pad, self.dtype, f"{self.name}.pad")
+            pads[axis] = pad if isinstance(pad, str) else const(
+                number(pad, self.dtype, f"{self.name}.pad").value, self.source.dtype)
         return tuple(pads)
 
     def __getitem__(self, index) -> "Expression | Array":
@@ -356,13 +361,14 @@ def lift(value) -> Expression:
         case bool():
             return Expression(Const(value, BOOL), {})
         case int():
-            if not I64.lowest <= value <= I64.highest:
+            if not I64.lowest <= value <= U64.highest:
                 raise TraceError(f"{value} does not fit into 64 bits", repair="use a float, or a smaller number")
-            return Expression(Const(value, I64), {}, weak=True)
+            return Expression(Const(value, I64 if value <= I64.highest else U64), {}, weak=True)
         case float():
             return Expression(Const(float(value), F64), {}, weak=not isinstance(value, np.generic))
         case np.generic() if of_numpy(value.dtype) is not None:
-            return Expression(const(value.item(), of_numpy(value.dtype)), {})
+            dtype = of_numpy(value.dtype)
+            return Expression(const(value.item(), dtype.computed), {}, dtype=dtype)
     what = type(value).__name__
     if hasattr(value, "shape"):
         raise TraceError(f"an array of shape {tuple(value.shape)} from outside stands in a kernel",
@@ -382,7 +388,7 @@ def _extent(size, rank: str) -> Expr:
         raise ShapeError(f"rank {rank} has a negative extent: {made.node.value}", repair="give 0 or more coordinates")
     if not isinstance(made.node, Const | cas.Size | cas.Extent):
         current().nonnegative.append((rank, made.node, user_line()))
-    return made.node
+    return cast(made.node, I64)
 
 
 def met(parts: list[Expression]) -> tuple[dict[str, Binding | None], tuple[Affine, ...]]:
@@ -411,28 +417,41 @@ def together(parts: list[Expression], op: str, *, needs_float: bool = False, com
              ) -> tuple[DType, bool]:
     """The type in which expressions meet, and whether it is weak."""
     firm = [part.dtype for part in parts if not part.weak]
+    if not firm and any(part.dtype is U64 for part in parts):
+        raise TraceError(f"{op} of a number beyond i64 and what has no type of its own",
+                         repair="give it a type: np.uint64(...)")
     floats = [part for part in parts if part.dtype.is_float]
     if not firm:
         return (F64 if floats or needs_float else I64), True
     dtype = firm[0]
     for other in firm[1:]:
-        dtype = promote(dtype, other)
+        dtype = common(dtype, other)
     if dtype is BOOL and len(firm) < len(parts):
         dtype = I64
     if not dtype.is_float and (floats or needs_float):
         return current().default_float, False
-    if compares and dtype.is_int and len(firm) < len(parts):
+    if compares and dtype.is_int and dtype is not U64 and len(firm) < len(parts):
         dtype = I64  # a rank or a large number compares exactly with any integer
     return dtype, False
 
 
+def common(left: DType, right: DType) -> DType:
+    """The type in which two types meet. Raises: TraceError where there is none."""
+    dtype = promote(left, right)
+    if dtype is None:
+        signed = left if left.kind == "i" else right
+        raise TraceError(f"u64 meets {signed}, and no integer type holds both", known=current().known,
+                         repair="cast one of the two: x.astype(ef.i64), or y.astype(ef.u64)")
+    return dtype
+
+
 def fitted(part: Expression, dtype: DType) -> Expr:
-    """The node of an argument in the type of the operator."""
+    """The node of an argument in the type in which an operator on `dtype` computes."""
     if part.weak and isinstance(part.node, Const) and dtype.is_int and not (
             dtype.lowest <= part.node.value <= dtype.highest):
         raise TraceError(f"{part.node.value} does not fit into {dtype}", known=current().known,
                          repair="cast the other operand to ef.i64, or use a smaller number")
-    return narrowed(part.node, dtype) if part.weak else cast(part.node, dtype)
+    return narrowed(part.node, dtype.computed) if part.weak else cast(part.node, dtype.computed)
 
 
 def narrowed(node: Expr, to: DType) -> Expr:
@@ -477,7 +496,7 @@ def apply(name: str, *values) -> "Expression | Array":
     args = tuple(fitted(part, dtype) for part in parts)
     if name == "pow" and isinstance(args[1], Const) and args[1].value == 2:
         op, args = OPS["multiply"], (args[0], args[0])  # the same number, and no special function
-    return Expression(MapNode(op, args), extents, weak=weak and not op.to_bool, affine=affine)
+    return Expression(MapNode(op, args), extents, weak=weak and not op.to_bool, affine=affine, dtype=dtype)
 
 
 def converted(value, dtype: DType) -> "Expression | Array":
@@ -488,7 +507,15 @@ def converted(value, dtype: DType) -> "Expression | Array":
     if not isinstance(dtype, DType):
         raise TraceError(f"a type is one of {', '.join(f'ef.{name}' for name in DTYPES)}, not {dtype!r}",
                          repair="x.astype(ef.f32)")
-    return Expression(cast(part.node, dtype), part.extents, affine=part.affine)
+    node = cast(rounded(part.node, dtype), dtype.computed)
+    return Expression(node, part.extents, affine=part.affine, dtype=dtype)
+
+
+def rounded(node: Expr, dtype: DType) -> Expr:
+    """A number as it stands in memory of that type; what was read from there is that already."""
+    if dtype.is_narrow and isinstance(node, Cast) and node.arg.dtype is dtype:
+        return node.arg
+    return cast(node, dtype)
 
 
 # Accesses
@@ -519,7 +546,7 @@ def accessed(array: Array, indices: tuple) -> Expression:
     extents, below = met(parts)
     node = read(array.source, array.extents, [part.node for part in parts], array.pads)
     trace.lines.setdefault(node, user_line())
-    return Expression(node, extents, affine=(*below, *affine))
+    return Expression(cast(node, node.dtype.computed), extents, affine=(*below, *affine), dtype=array.dtype)
 
 
 def _index(array: Array, axis: int, index) -> tuple[Expression, list[Affine]]:
@@ -705,7 +732,7 @@ def ordered(expr: Expression, order: tuple) -> Array:
     extents = {rank.name: Binding(bound(expr, rank), "the result") for rank in flat}
     body, axes = merged(expr, groups, extents)
     tensor = cas.Tensor(tuple(rank for rank, _ in axes), tuple(extent for _, extent in axes), body)
-    return Array(tensor, tensor.extents, f"[{', '.join(names)}]")
+    return Array(tensor, tensor.extents, f"[{', '.join(names)}]", dtype=expr.dtype)
 
 
 def merged(expr: Expression, groups: list, extents: Mapping[str, Binding]):

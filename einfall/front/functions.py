@@ -81,7 +81,7 @@ def where(condition, x, y) -> Expression | Array:
     dtype, weak = together(parts, "where")
     extents, affine = met([chosen, *parts])
     yes, no = (fitted(part, dtype) for part in parts)
-    return Expression(Select(chosen.node, yes, no), extents, weak=weak, affine=affine)
+    return Expression(Select(chosen.node, yes, no), extents, weak=weak, affine=affine, dtype=dtype)
 
 
 def clip(x, low, high) -> Expression:
@@ -168,11 +168,11 @@ def operand(x, what: str) -> Expression:
 def _accumulated(name: str, part: Expression) -> Expr:
     """The operand in the type that its reduction is computed in."""
     if name in ("sum", "prod") and not part.dtype.is_float:
-        return cast(part.node, I64)
+        return cast(part.node, part.dtype.accumulated)
     if name == "logsumexp" and not part.dtype.is_float:
         return cast(part.node, current().default_float)
     if name in ("any", "all") and part.dtype is not BOOL:
-        return MapNode(OPS["not_equal"], (part.node, const(0, part.dtype)))
+        return MapNode(OPS["not_equal"], (part.node, const(0, part.node.dtype)))
     return part.node
 
 
@@ -180,23 +180,24 @@ def reduction(name: str, x, over) -> Expression:
     """A reduction with a monoid of the table."""
     part, ranks = operand(x, f"ef.{name}"), over_ranks(over)
     node = _accumulated(name, part)
-    if node.dtype.kind[0] not in NAMED[name][2]:
+    if node.dtype.letter not in NAMED[name][2]:
         raise TraceError(f"ef.{name} is not defined on {node.dtype}", known=current().known,
                          repair="cast the operand first: x.astype(ef.i64)")
     nodes, sizes, left, affine = binder([part], ranks, f"ef.{name}")
     weak = part.weak and node.dtype is part.dtype
-    return Expression(cas.Reduce(named(name, node.dtype), nodes, sizes, (node,)), left, weak=weak, affine=affine)
+    return Expression(cas.Reduce(named(name, node.dtype), nodes, sizes, (node,)), left, weak=weak, affine=affine,
+                      dtype=part.dtype)
 
 
 @with_axis("ef.sum")
 def total(x, *, over) -> Expression:
-    """The sum over ranks; of integers and booleans in i64, of nothing 0."""
+    """The sum over ranks; of integers and booleans in i64 (u64 in u64), of nothing 0."""
     return reduction("sum", x, over)
 
 
 @with_axis("ef.prod")
 def prod(x, *, over) -> Expression:
-    """The product over ranks; of integers in i64, of nothing 1."""
+    """The product over ranks; of integers in i64 (u64 in u64), of nothing 1."""
     return reduction("prod", x, over)
 
 
@@ -262,15 +263,15 @@ def _arg(name: str, x, over, carry):
     place: Expr = Const(0, I64)
     for rank, size in zip(nodes, sizes):
         place = MapNode(OPS["add"], (arithmetic("multiply", place, size), cas.Index(rank)))
-    monoid = arg_extremum(name, part.dtype, tuple(item.dtype for item in carried))
+    monoid = arg_extremum(name, part.node.dtype, tuple(item.node.dtype for item in carried))
     reduce = cas.Reduce(monoid, nodes, sizes, (part.node, place, *(item.node for item in carried)))
     found = cas.Part(reduce, 1)
     # where all points are absent the index is 0; where there are none at all the call has failed already
     nothing = MapNode(OPS["equal"], (found, monoid.identity[1]))
     index: Expr = Select(nothing, Const(0, I64), found)
     first: dict[Node, Node] = dict.fromkeys(nodes, Const(0, I64))
-    taken = [Expression(Select(nothing, substitute(item.node, first), cas.Part(reduce, place)), left, affine=affine)
-             for place, item in enumerate(carried, 2)]
+    taken = [Expression(Select(nothing, substitute(item.node, first), cas.Part(reduce, place)), left, affine=affine,
+                        dtype=item.dtype) for place, item in enumerate(carried, 2)]
     for rank, size in zip(nodes, sizes):
         current().need_elements(f"ef.{name} over {rank.name}", size)
     parts = []
@@ -333,13 +334,14 @@ def reduce(x, *, over, by):
     monoid = by_hand(by, dtypes, identity, is_tuple)
     ranks = over_ranks(over)
     nodes, sizes, left, affine = binder(parts, ranks, "ef.reduce")
-    bodies = tuple(narrowed(part.node, dtype) if part.weak else cast(part.node, dtype)
+    bodies = tuple(narrowed(part.node, dtype.computed) if part.weak else cast(part.node, dtype.computed)
                    for part, dtype in zip(parts, dtypes))
     node = cas.Reduce(monoid, nodes, sizes, bodies)
     if len(parts) == 1:
-        result = Expression(node, left, affine=affine)
+        result = Expression(node, left, affine=affine, dtype=dtypes[0])
         return (result,) if is_tuple else result
-    return tuple(Expression(cas.Part(node, place), left, affine=affine) for place in range(len(parts)))
+    return tuple(Expression(cas.Part(node, place), left, affine=affine, dtype=dtype)
+                 for place, dtype in enumerate(dtypes))
 
 
 def check_arity(function: Callable, arguments: list, what: str, repair: str) -> None:
@@ -355,8 +357,9 @@ def check_arity(function: Callable, arguments: list, what: str, repair: str) -> 
 
 def by_hand(by: MonoidByHand, dtypes: list[DType], identity: list[Expression], is_tuple: bool) -> Monoid:
     """The node of a user's monoid: its function called once, on symbols."""
-    sides = [tuple(Expression(Side(right, place, dtype), {}) for place, dtype in enumerate(dtypes))
-             for right in (False, True)]
+    sides = [tuple(Expression(Side(right, place, dtype.computed), {}, dtype=dtype)
+                   for place, dtype in enumerate(dtypes)) for right in (False, True)]
+    dtypes = [dtype.computed for dtype in dtypes]
     pair = sides if is_tuple else [sides[0][0], sides[1][0]]
     check_arity(by.combine, pair, "the function of a monoid",
                 "write a function of two elements, such as lambda a, b: a + b")
@@ -371,8 +374,7 @@ def by_hand(by: MonoidByHand, dtypes: list[DType], identity: list[Expression], i
             if isinstance(leaf, Expr) and not isinstance(leaf, Side | Const | MapNode | Select | Cast):
                 raise TraceError("the function of a monoid uses what belongs to the kernel around it",
                                  known=current().known, repair="use its arguments and numbers only")
-    combine = tuple(fitted(part, dtype) if part.weak else Cast(part.node, dtype) if part.dtype is not dtype else
-                    part.node for part, dtype in zip(parts, dtypes))
+    combine = tuple(fitted(part, dtype) if part.weak else cast(part.node, dtype) for part, dtype in zip(parts, dtypes))
     consts = tuple(number(item.node.value, dtype, "the identity of a monoid") for item, dtype in zip(identity, dtypes))
     name = getattr(by.combine, "__name__", "monoid")
     return Monoid(name if name.isidentifier() else "monoid", consts, combine, by.commutative)

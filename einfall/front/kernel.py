@@ -21,9 +21,9 @@ from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
 from einfall.derive.derive import Derivation, derive
 from einfall.derive.text import text as derivation_text
-from einfall.front.arguments import Arguments, Leaf, collect, parameters
+from einfall.front.arguments import Arguments, Leaf, collect, parameters, tensor_of
 from einfall.front.definitions import Definition
-from einfall.front.expression import Array, Expression, of_this_call, ordered, strong
+from einfall.front.expression import Array, Expression, of_this_call, ordered, rounded, strong
 from einfall.front.observers import OBSERVERS, Call
 from einfall.front.outs import outs_of
 from einfall.front.trace import (
@@ -306,11 +306,7 @@ class Machine:
 
 def as_given(result: np.ndarray, arguments: Arguments):
     """A result in the library of the arguments."""
-    if not arguments.is_torch:
-        return result
-    import torch
-
-    return torch.from_numpy(result)
+    return tensor_of(result) if arguments.is_torch else result
 
 
 def kernel(function: Callable | None = None):
@@ -430,11 +426,12 @@ def _line(held: Kernel) -> Line:
 
 
 def _tensor(array: Array) -> Tensor:
-    """The output as a tensor of its own; a weak one takes its final type."""
+    """The output as a tensor of its own, rounded to its nominal type."""
     if isinstance(array.source, Tensor):
-        return array.source
+        return Tensor(array.source.ranks, array.source.extents, rounded(array.source.body, array.dtype))
     ranks = tuple(Rank(f"i{place}") for place in range(array.ndim))
-    return Tensor(ranks, array.extents, Access(array.source, tuple(map(Index, ranks)), None))
+    body = Access(array.source, tuple(map(Index, ranks)), None)
+    return Tensor(ranks, array.extents, rounded(body, array.dtype))
 
 
 def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Array], structure, found: dict
@@ -457,8 +454,10 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
     names = {}
     for name, value in found.items():
         value = value.array if isinstance(value, Definition) else value
-        node = value.node if isinstance(value, Expression) else value.source if isinstance(value, Array) else None
-        if node is not None and not isinstance(node, Input):
+        found_nodes = (value.node,) if isinstance(value, Expression) else ()
+        if isinstance(value, Array) and not isinstance(value.source, Input):
+            found_nodes = value.source, *((_tensor(value),) if value.dtype.is_narrow else ())
+        for node in found_nodes:
             names.setdefault(memo.get(node, node), name)
     lines = {memo.get(node, node): line for node, line in trace.lines.items()}
     constraints = tuple(constraint._replace(left=rewrite(constraint.left, _extents_only(trace)),
@@ -514,7 +513,8 @@ def inlined(held: Kernel, args: tuple, options: dict, out=None):
         structure = _results(held, result, outputs)
     finally:
         trace.scope = outer
-    return _rebuilt(structure, [Array(array.source, array.extents, held.__name__) for array in outputs])
+    return _rebuilt(structure, [Array(array.source, array.extents, held.__name__, dtype=array.dtype)
+                                for array in outputs])
 
 
 def _rebuilt(structure, items: Sequence):

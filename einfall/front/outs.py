@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from einfall.base.errors import ShapeError, TraceError
-from einfall.front.arguments import Arguments
+from einfall.front.arguments import Arguments, memory_of
 from einfall.runtime.launch import Block
 from einfall.scalar.dtypes import of_numpy
 
@@ -93,10 +93,10 @@ def _as_array(path: str, value, arguments: Arguments) -> np.ndarray:
         what = "requires grad" if value.device.type == "cpu" else f"is on {value.device}"
         raise TraceError(f"{path} {what}", known=arguments.known, repair="give a plain tensor on the CPU")
     try:
-        return value.numpy()
+        return memory_of(value)
     except (TypeError, RuntimeError) as error:
         raise TraceError(f"{path} is a torch tensor that NumPy cannot see: {error}", known=arguments.known,
-                         repair="give a dense tensor of f32, f64, i32, i64 or bool") from None
+                         repair="give a dense tensor of the type of the result") from None
 
 
 def _fit(path: str, array: np.ndarray, block: Block, arguments: Arguments) -> None:

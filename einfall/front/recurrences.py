@@ -71,8 +71,8 @@ def recurrent(early: Early, value: Expression, order: tuple) -> Array:
                          known=trace.known, repair="name one rank for each axis on the left: D[t, s] = ...")
     shown = ordered(value, order)
     tensor = shown.source
-    kind = tensor.dtype.kind[0]
-    if TYPES[trace.kinds.get(early.place, "i")].kind[0] != kind:
+    kind = tensor.dtype.letter
+    if TYPES[trace.kinds.get(early.place, "i")].letter != kind:
         raise Again(early.place, kind)
     built = _Unrolled(early, tensor)
     body = built(tensor.body)
@@ -84,7 +84,7 @@ def recurrent(early: Early, value: Expression, order: tuple) -> Array:
         scan = carried(cas.Scan(tensor.ranks[axis], tensor.extents[axis], label, (ranks,) * count, (extents,) * count,
                                 (const(0, tensor.dtype),) * count, (body, *states), False, False, False))
         body = cas.Access(cas.History(scan, 0), tuple(map(cas.Index, tensor.ranks[axis:])), None)
-    return Array(cas.Tensor(tensor.ranks, tensor.extents, body), tensor.extents, shown.name)
+    return Array(cas.Tensor(tensor.ranks, tensor.extents, body), tensor.extents, shown.name, dtype=shown.dtype)
 
 
 class _Unrolled:

@@ -14,6 +14,7 @@ from einfall.front.expression import (
     Rank,
     apply,
     bound,
+    common,
     fitted,
     lift,
     met,
@@ -23,8 +24,8 @@ from einfall.front.expression import (
 )
 from einfall.front.functions import check_arity, operand
 from einfall.front.trace import current, unresolved
-from einfall.scalar.dtypes import I64, DType, promote
-from einfall.scalar.nodes import Cast, Const, Expr, cast, const
+from einfall.scalar.dtypes import I64, DType
+from einfall.scalar.nodes import Cast, Expr, cast, const
 
 __all__ = ["cumulative", "scan"]
 
@@ -34,8 +35,8 @@ class StateArray(Array):
 
     by_position = False
 
-    def __init__(self, source: cas.State, extents: tuple[Expr, ...], name: str, axes: tuple[Rank, ...]):
-        super().__init__(source, extents, name)
+    def __init__(self, source: cas.State, extents: tuple[Expr, ...], name: str, axes: tuple[Rank, ...], dtype: DType):
+        super().__init__(source, extents, name, dtype=dtype)
         self.axes = axes
 
     def as_expression(self) -> Expression:
@@ -96,14 +97,14 @@ def _axes(state, count: int, is_tuple: bool) -> list[tuple[Rank, ...]]:
 
 def _argument(label: cas.Label, place: int, init: Expression, axes: tuple[Rank, ...], dtype: DType):
     """What the step sees of a state of this type, weak if its init is."""
-    node = cas.State(label, place, dtype, len(axes), ())
+    node = cas.State(label, place, dtype.computed, len(axes), ())
     if not axes:
-        return Expression(cas.Access(node, (), None), {}, weak=init.weak)
+        return Expression(cas.Access(node, (), None), {}, weak=init.weak, dtype=dtype)
     extents = []
     for rank in axes:
         known = init.extents.get(rank.name) or lift(rank).extents[rank.name]
         extents.append(known.extent if known else unresolved(rank.name))
-    made = StateArray(node, tuple(extents), f"state {place}", axes)
+    made = StateArray(node, tuple(extents), f"state {place}", axes, dtype)
     return _WeakState(made) if init.weak else made
 
 
@@ -111,7 +112,7 @@ class _WeakState(StateArray):
     """A state whose init is a plain number: it takes the type of what it meets."""
 
     def __init__(self, array: StateArray):
-        super().__init__(array.source, array.extents, array.name, array.axes)
+        super().__init__(array.source, array.extents, array.name, array.axes, array.dtype)
 
     def pad(self, value) -> Array:
         padded = _WeakState(self)
@@ -141,14 +142,15 @@ def _built(label, over: Rank, axes, inits, steps, flags, is_tuple: bool):
         together.extents.setdefault(name, None)
         sizes[name] = bound(together, rank)
     left = {name: binding for name, binding in extents.items() if name not in bound_axes and name != over.name}
-    typed = [_retyped(step.node, label, dtypes) for step in steps]
+    computed = [dtype.computed for dtype in dtypes]
+    typed = [_retyped(step.node, label, computed) for step in steps]
     typed = [narrowed(node, dtype) if step.weak else cast(node, dtype)
-             for node, step, dtype in zip(typed, steps, dtypes)]
+             for node, step, dtype in zip(typed, steps, computed)]
     node = carried(cas.Scan(cas.Rank(over.name), length, label,
                     tuple(tuple(cas.Rank(rank.name) for rank in own) for own in axes),
                     tuple(tuple(sizes[rank.name] for rank in own) for own in axes),
                     tuple(fitted(init, dtype) if init.weak else cast(init.node, dtype)
-                          for init, dtype in zip(inits, dtypes)), tuple(typed), exclusive, reverse, last))
+                          for init, dtype in zip(inits, computed)), tuple(typed), exclusive, reverse, last))
     gone = {**sizes, over.name: length}
     for rank in sorted(variable.name for variable in node.free if isinstance(variable, cas.Rank)):
         if rank not in left:
@@ -162,7 +164,7 @@ def _built(label, over: Rank, axes, inits, steps, flags, is_tuple: bool):
         for name, binding in bindings.items():
             current().bind(name, *binding)
         read = cas.Access(cas.History(node, place), tuple(cas.Index(cas.Rank(rank.name)) for rank in shown), None)
-        results.append(Expression(read, {**left, **bindings}, affine=rest))
+        results.append(Expression(read, {**left, **bindings}, affine=rest, dtype=dtypes[place]))
     return tuple(results) if is_tuple else results[0]
 
 
@@ -176,7 +178,7 @@ def _state_type(init: Expression, step: Expression) -> DType:
     if init.weak or step.weak:
         kept, other = (step, init) if init.weak else (init, step)
         return current().default_float if other.dtype.is_float and not kept.dtype.is_float else kept.dtype
-    return promote(init.dtype, step.dtype)
+    return common(init.dtype, step.dtype)
 
 
 def _retyped(node: Expr, label: cas.Label, dtypes: list[DType]) -> Expr:
@@ -205,11 +207,11 @@ def cumulative(name: str, x, over: Rank, exclusive: bool, reverse: bool) -> Expr
                         repair="accumulate over a free rank")
     op, start = {"sum": ("add", 0), "prod": ("multiply", 1), "max": ("maximum", None), "min": ("minimum", None)}[name]
     if start is not None and not part.dtype.is_float:
-        part = Expression(cast(part.node, I64), part.extents, weak=part.weak, affine=part.affine)
+        part = Expression(cast(part.node, part.dtype.accumulated), part.extents, weak=part.weak, affine=part.affine)
     part = strong(part)
     if start is None:
         start = part.dtype.lowest if name == "max" else part.dtype.highest
-    init = Expression(Const(float(start) if part.dtype.is_float else start, part.dtype), {})
+    init = Expression(const(start, part.node.dtype), {}, dtype=part.dtype)
     return scan(lambda state: apply(op, state, part), over=over, init=init, exclusive=exclusive, reverse=reverse)
 
 

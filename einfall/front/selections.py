@@ -30,8 +30,8 @@ def topk(x, *, over: Rank, to: Rank) -> tuple[Expression, Expression]:
         raise RankError(f"ef.topk over {rank.name} to {to.name}, which is free in its operand",
                         known=current().known, repair=f"use a new rank: to=o.of({rank.name}.extent)")
     nodes, sizes, left, affine = binder([part], (rank,), "ef.topk")
-    monoid = arg_extremum("argmax", part.dtype)
-    lowest, nothing = (Expression(item, {}) for item in monoid.identity)
+    monoid = arg_extremum("argmax", part.node.dtype)
+    lowest, nothing = (Expression(item, {}, dtype=dtype) for item, dtype in zip(monoid.identity, (part.dtype, I64)))
     index = Expression(cas.Index(nodes[0]), {rank.name: part.extents[rank.name]})
 
     def step(value, place):
@@ -43,10 +43,12 @@ def topk(x, *, over: Rank, to: Rank) -> tuple[Expression, Expression]:
         bodies = where(comes, part, lowest).node, where(comes, index, nothing).node
         reduce = cas.Reduce(monoid, nodes, sizes, bodies)
         free = {name: left.get(name) for name in {**left, **value.extents} if name != rank.name}
-        return tuple(Expression(cas.Part(reduce, part_of), free, affine=affine) for part_of in (0, 1))
+        return tuple(Expression(cas.Part(reduce, place_of), free, affine=affine, dtype=dtype)
+                     for place_of, dtype in enumerate((part.dtype, I64)))
 
-    before_all = const(math.nan if part.dtype.is_float else part.dtype.highest, part.dtype)
-    values, places = scan(step, over=to, init=(Expression(before_all, {}), Expression(Const(-1, I64), {})))
+    dtype = part.node.dtype
+    before_all = Expression(const(math.nan if dtype.is_float else dtype.highest, dtype), {}, dtype=part.dtype)
+    values, places = scan(step, over=to, init=(before_all, Expression(Const(-1, I64), {})))
     current().need_elements(f"ef.topk over {rank.name} to {to.name}", sizes[0], bound(values, to))
     return values, where(places == nothing, 0, places)
 
@@ -79,5 +81,5 @@ def scatter(x, *, to: Mapping[Rank, object], over, by: str = "sum", outside: str
                                                               'ef.scatter(..., outside="drop")')
             hit = read & hit
         here = hit if isinstance(here.node, Const) else here & hit
-    identity = NAMED[by][1](part.dtype)
+    identity = Expression(const(NAMED[by][1](part.node.dtype), part.node.dtype), {}, dtype=part.dtype)
     return reduction(by, where(here, part, identity), over)

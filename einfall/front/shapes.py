@@ -42,7 +42,7 @@ from einfall.front.functions import reduction, where
 from einfall.front.pads import read as read_at
 from einfall.front.trace import arithmetic, current
 from einfall.scalar.dtypes import DTYPES, I64, DType
-from einfall.scalar.nodes import Cast, Const, Expr, Map
+from einfall.scalar.nodes import Cast, Const, Expr, Map, cast, const
 
 __all__ = ["arange", "broadcast_to", "concat", "expand_dims", "flip", "full", "matmul", "matrix_transpose", "ones",
            "permute_dims", "reshape", "squeeze", "stack", "take", "tril", "triu", "zeros"]
@@ -118,7 +118,7 @@ def _ranks_of_product(left: Array, right: Array):
 def _rearranged(array: Array, ranks: Sequence[cas.Rank], extents: Sequence[Expr], indices: Sequence[Expr], name: str
                 ) -> Expression | Array:
     """A tensor with these axes, read at indices that lie inside."""
-    return tensor_of(Expression(read(array, indices), {}), ranks, extents, name)
+    return tensor_of(Expression(read(array, indices), {}, dtype=array.dtype), ranks, extents, name)
 
 
 def permute_dims(x, axes) -> Array:
@@ -143,7 +143,7 @@ def matrix_transpose(x) -> Array:
         raise ShapeError(f"{array.name} has {counted(array.ndim, 'axis', 'axes')} and no matrix to transpose",
                          known=current().known, repair="a tensor of two axes or more has .mT")
     made = permute_dims(array, (*range(array.ndim - 2), array.ndim - 1, array.ndim - 2))
-    return Array(made.source, made.extents, f"{array.name}.mT")
+    return Array(made.source, made.extents, f"{array.name}.mT", dtype=array.dtype)
 
 
 def _transpose(array: Array) -> Array:
@@ -151,7 +151,7 @@ def _transpose(array: Array) -> Array:
         raise ShapeError(f"{array.name}.T of {counted(array.ndim, 'axis', 'axes')}", known=current().known,
                          repair=".T exchanges two axes; .mT the last two; ef.permute_dims orders any")
     made = matrix_transpose(array)
-    return Array(made.source, made.extents, f"{array.name}.T")
+    return Array(made.source, made.extents, f"{array.name}.T", dtype=array.dtype)
 
 
 def expand_dims(x, *, axis=0) -> Array:
@@ -366,7 +366,7 @@ def stack(arrays, *, axis=0) -> Array:
         for rank, one, side in zip(ranks_of(parts[0]), sides_of(parts[0]), sides_of(other)):
             met_sides(one, side, rank, "ef.stack", broadcasts=False)
     made = concat([expand_dims(item, axis=axis) for item in parts], axis=axis)
-    return Array(made.source, made.extents, f"stack{made.name.removeprefix('concat')}")
+    return Array(made.source, made.extents, f"stack{made.name.removeprefix('concat')}", dtype=made.dtype)
 
 
 def take(x, indices, *, axis=None) -> Expression | Array:
@@ -386,7 +386,8 @@ def take(x, indices, *, axis=None) -> Expression | Array:
     node = read_at(array.source, array.extents, [index.node if axis == place else cas.Index(rank)
                                                  for axis, rank in enumerate(own)], array.pads)
     extents = (*array.extents[:place], *at.extents, *array.extents[place + 1:])
-    return tensor_of(Expression(node, {}), (*own[:place], *new, *own[place + 1:]), extents, f"take({array.name})")
+    made = Expression(cast(node, node.dtype.computed), {}, dtype=array.dtype)
+    return tensor_of(made, (*own[:place], *new, *own[place + 1:]), extents, f"take({array.name})")
 
 
 def _triangle(x, k, what: str, op: str) -> Array:
@@ -397,8 +398,8 @@ def _triangle(x, k, what: str, op: str) -> Array:
     frame = framed([array], what)
     row, column = (frame.over(cas.Index(rank), weak=True) for rank in frame.ranks[-2:])
     element = frame.at(array)
-    made = where(apply(op, column, row + k), element, Expression(Const(array.dtype.numpy.type(0).item(), array.dtype),
-                                                                 {}))
+    zero = Expression(const(0, element.node.dtype), {}, dtype=array.dtype)
+    made = where(apply(op, column, row + k), element, zero)
     return tensor_of(made, frame.ranks, frame.extents, named(what.removeprefix("ef."), (array,)))
 
 

@@ -273,8 +273,10 @@ def guard_of(w: Writer, ranks, others) -> tuple[str, tuple[str, ...], np.ndarray
     names = {rank: w.sized_rank(rank) if rank in others else rank for rank in every}
     if kind == "lengths":
         axis = w.pick([rank for rank in every if rank != one] or [one])
-        table, _ = w.declare((axis,), w.pick(("i32", "i64")), "index", w.extents[one] + 2)
-        w.tables.append(table)
+        dtype = w.pick(("i32", "i64", "i32", "i64", "u8", "i8", "u16", "i16", "u32", "u64"))
+        table, _ = w.declare((axis,), dtype, "index", w.extents[one] + 2)
+        if dtype in ("i32", "i64"):  # others would wrap where they are computed with
+            w.tables.append(table)
         text, used = f"({names[one]} < {{0}}[{names[axis]}])", (one, axis)
     elif kind == "mask":
         own = tuple(rank for rank in ranks if w.chance(0.7)) or (one,)

@@ -69,12 +69,11 @@ def begin(w: Writer) -> None:
         ranks = tuple(w.shuffled(w.extents)[:w.pick((0, 1, 1, 2, 2, 2, 2, 3, 3) if place else (1, 2, 2, 3))])
         while not w.fit_together(ranks):
             ranks = ranks[1:]
-        dtype = {"f": w.float, "i": w.pick(("i32", "i64")), "b": "bool"}[kind]
-        is_narrow = place > 0 and kind == "f" and w.float == "f64" and w.chance(0.2)
-        table, _ = w.declare(ranks, "f32" if is_narrow else dtype, style, w.pick(w.extents.values()))
+        dtype, computed = types(w, kind, style, place)
+        table, _ = w.declare(ranks, dtype, style, w.pick(w.extents.values()))
         value = natural(w, table)
-        if is_narrow:  # what is computed in f32 may not enter a result in f64: the tolerance is that of the result
-            value = value._replace(text=f"{value.text}.astype(ef.f64)")
+        if computed:
+            value = value._replace(text=f"{value.text}.astype(ef.{computed})")
         else:
             w.tables.append(table)
         w.let(value)
@@ -82,6 +81,18 @@ def begin(w: Writer) -> None:
             plant(w)
     while w.chance(0.25) and len(w.arguments) < 5:
         w.hold(w.scalar())
+
+
+def types(w: Writer, kind: str, style: str, place: int) -> tuple[str, str]:
+    """(the type of an argument, the type that it is brought to at once; empty where it is computed with as it is)."""
+    if kind == "f" and w.float == "f64" and place > 0 and w.chance(0.25):
+        # what is computed in f32 may not enter a result in f64: the tolerance is that of the result
+        return w.pick(("f32", "f32", "f16", "bf16")), "f64"
+    if kind == "f":
+        return (w.pick(("f16", "bf16")) if w.float == "f32" and w.chance(0.15) else w.float), ""
+    if kind == "i" and style != "wide" and w.chance(0.6):  # others would wrap where they are computed with
+        return w.pick(("u8", "u16", "u32", "u64") if style == "index" else ("i8", "i16")), w.pick(("i32", "i64"))
+    return (w.pick(("i32", "i64")) if kind == "i" else "bool"), ""
 
 
 def plant(w: Writer) -> None:

@@ -192,6 +192,9 @@ def casts(w: Writer) -> Value | None:
         value = w.exact()
         if value is None or value.infinite or value.is_number:
             return None
+        if value.grain and w.float == "f32" and max(abs(value.low), abs(value.high)) <= 100 * value.grain and w.chance(
+                0.2):  # few bits: rounding changes nothing
+            return value._replace(text=f"{value.text}.astype(ef.{w.pick(('f16', 'bf16'))})")
         if w.chance(0.5):
             low, high = min(value.low, 0), max(value.high, 0)  # NaN gives 0
             to = w.pick(("i32", "i64"))

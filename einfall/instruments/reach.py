@@ -8,7 +8,7 @@ from einfall.base.node import Node, children, postorder
 from einfall.cascade import nodes, states
 from einfall.cascade.domain import is_constant, is_domain
 from einfall.cascade.nodes import Access, Cascade, History, Index, Input, Rank, Reduce, Scan, State, Tensor
-from einfall.scalar import monoids
+from einfall.scalar import dtypes, monoids
 from einfall.scalar import nodes as scalar_nodes
 from einfall.scalar.monoids import NAMED
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
@@ -23,7 +23,7 @@ MONOIDS = [f"monoid:{name}" for name in (*NAMED, "argmax", "argmin", "times", "a
 NODES = [f"node:{name}" for module in (nodes, states, scalar_nodes, monoids) for name, value in vars(module).items()
          if isinstance(value, type) and issubclass(value, Node) and value.__module__ == module.__name__
          and name not in ("Source", "Expr", "Leaf", "Extent", "Carried")]
-DTYPES = [f"dtype:{name}" for name in ("bool", "i32", "i64", "f32", "f64")]
+DTYPES = [f"dtype:{name}" for name in dtypes.DTYPES]
 
 FEATURES = ["absent", "affine", "affine-two", "broadcast", "diagonal", "element", "empty-extent", "equal-scatter",
             "float-guard", "gather", "guard", "infinity", "integer-scan", "boolean-scan", "merge", "missing-number",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from einfall.scalar.dtypes import DTYPES
 from einfall.scalar.ops import OPS
 
 __all__ = ["Argument", "Table", "Value", "Writer", "spread", "subscript"]
@@ -21,7 +22,6 @@ RANKS = ["b", "h", "q", "k", "d", "e", "i", "j", "c", "t", "m", "n"]
 EXTENTS = (0, 1, 2, 3, 5, 7, 8, 16, 17, 33)
 WORDS = {"f": ["score", "weight", "level", "gate", "mixed", "part", "drift", "blend", "trace", "field"],
          "i": ["count", "place", "step", "code", "bucket", "number"], "b": ["mask", "keep", "known", "inside"]}
-DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "bool": np.bool_}
 
 
 class Value(NamedTuple):
@@ -283,9 +283,9 @@ class Writer:
                 ) -> tuple[Table, np.ndarray]:
         """A parameter with an axis for each rank, and its array; `whole`: each element in a place of its own."""
         shape = tuple(self.extents[rank] for rank in ranks)
-        kind = {"f": "f", "i": "i", "b": "b"}[dtype[0]]
+        kind = DTYPES[dtype].letter
         array, element = self.drawn(shape, style, size)
-        array = self.laid_out(array.astype(DTYPES[dtype]), whole)
+        array = self.laid_out(array.astype(DTYPES[dtype].numpy), whole)
         taken = {argument.name for argument in self.arguments}
         name = next(name for name in [*"XYAQKVWUBNMPRST", *(f"X{n}" for n in range(2, 40))] if name not in taken)
         self.arguments.append(Argument(name, array))

@@ -7,7 +7,7 @@ import numpy as np
 from einfall.scalar.memory import Load, Loop, Number, Size, Store, Value, Variable, Workspace
 from einfall.scalar.monoids import combined
 from einfall.scalar.nodes import Expr
-from einfall.scalar.run import operation
+from einfall.scalar.run import in_float64, operation
 
 __all__ = ["Execution"]
 
@@ -17,8 +17,7 @@ class Execution:
 
     def __init__(self, inputs: Mapping[str, np.ndarray], numbers: Mapping[str, float]):
         self.shapes = {name: array.shape for name, array in inputs.items()}
-        self.arrays = {name: array.astype(np.float64) if array.dtype.kind == "f" else array
-                       for name, array in inputs.items()}
+        self.arrays = {name: in_float64(array) for name, array in inputs.items()}
         self.values = {name: np.asarray(value) for name, value in numbers.items()}
         self.steps: dict[Expr, list[tuple[Callable, tuple[int, ...]]]] = {}
         self.updates: dict[Loop, tuple[Expr, ...]] = {}

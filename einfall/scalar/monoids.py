@@ -64,7 +64,7 @@ NAMED = {  # name -> (operator, identity of a type, kinds of numbers)
     "all": ("bitwise_and", lambda dtype: True, "b"),
     "xor": ("bitwise_xor", lambda dtype: 0, "ib"),
     "or": ("bitwise_or", lambda dtype: 0, "ib"),
-    "and": ("bitwise_and", lambda dtype: -1, "ib"),
+    "and": ("bitwise_and", lambda dtype: -1 if dtype.kind == "i" else dtype.highest, "ib"),
     "logsumexp": ("logaddexp", lambda dtype: dtype.lowest, "f"),
 }
 
@@ -72,7 +72,7 @@ NAMED = {  # name -> (operator, identity of a type, kinds of numbers)
 def named(name: str, dtype: DType) -> Monoid:
     """The monoid of the table for numbers of a type."""
     op, identity, kinds = NAMED[name]
-    if dtype.kind[0] not in kinds:
+    if dtype.letter not in kinds:
         raise TypeError(f"{name} of {dtype}")
     sides = (Side(False, 0, dtype), Side(True, 0, dtype))
     return Monoid(name, (const(identity(dtype), dtype),), (Map(OPS[op], sides),), True)
@@ -94,7 +94,7 @@ def product(monoids: tuple[Monoid, ...]) -> Monoid:
 def is_named(monoid: Monoid) -> bool:
     """Whether the monoid is the one of the table with its name."""
     dtype = monoid.dtypes[0]
-    return monoid.name in NAMED and dtype.kind[0] in NAMED[monoid.name][2] and named(monoid.name, dtype) is monoid
+    return monoid.name in NAMED and dtype.letter in NAMED[monoid.name][2] and named(monoid.name, dtype) is monoid
 
 
 def arg_extremum(name: str, dtype: DType, carried: tuple[DType, ...] = ()) -> Monoid:

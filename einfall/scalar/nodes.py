@@ -1,10 +1,14 @@
 """The expression language that all heights share: constants, maps, selections and casts over an abstract leaf."""
 
+import numpy as np
+
 from einfall.base.node import Node, children
 from einfall.scalar.dtypes import BOOL, DType
 from einfall.scalar.ops import Op
 
 __all__ = ["Cast", "Const", "Expr", "Leaf", "Map", "Select", "cast", "const"]
+
+_PYTHON = {"b": bool, "i": int, "f": float}
 
 
 class Expr(Node):
@@ -43,7 +47,7 @@ class Const(Expr):
     type: DType
 
     def type_of(self):
-        expected = {"bool": bool, "i": int, "f": float}[self.type.kind]
+        expected = _PYTHON[self.type.letter]
         if type(self.value) is not expected:
             raise TypeError(f"a constant of type {self.type} is a {expected.__name__}, not {self.value!r}")
         return self.type
@@ -83,8 +87,12 @@ class Cast(Expr):
 
 
 def const(value, dtype: DType) -> Const:
-    """The constant of that type nearest to a Python number."""
-    return Const({"bool": bool, "i": int, "f": float}[dtype.kind](value), dtype)
+    """The constant of that type nearest to a Python number. One of a narrow float is rounded here: no target computes
+    with it."""
+    if dtype.is_narrow:
+        with np.errstate(over="ignore"):
+            value = np.asarray(value, np.float64).astype(dtype.numpy)
+    return Const(_PYTHON[dtype.letter](value), dtype)
 
 
 def cast(x: Expr, to: DType) -> Expr:

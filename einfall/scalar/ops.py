@@ -16,7 +16,7 @@ __all__ = ["OPS", "Op", "convert"]
 
 
 class Op:
-    """An operator. `takes` says which kinds of numbers: f floats, i integers, b booleans."""
+    """An operator. `takes` says which kinds of numbers: f floats, i integers with a sign or without, b booleans."""
 
     __slots__ = ("annihilators", "arity", "evaluate", "name", "slopes", "symbol", "takes", "to_bool")
 
@@ -33,7 +33,7 @@ class Op:
 
     def accepts(self, dtype: DType) -> bool:
         """Whether the operator is defined on numbers of this type."""
-        return dtype.kind[0] in self.takes
+        return dtype.letter in self.takes
 
     def result(self, dtypes: tuple[DType, ...]) -> DType:
         """The type of the result; the arguments have one type already."""
@@ -67,7 +67,7 @@ def _modulo(a, b):
 
 
 def _power(a, b):
-    if a.dtype.kind == "f":
+    if a.dtype.kind in "fu":
         return np.power(a, b)
     # a negative exponent: what exact arithmetic truncated towards zero gives, and 0 for 0 ** -n
     negative = b < 0
@@ -82,7 +82,8 @@ def _shift_left(a, b):
 
 def _shift_right(a, b):
     inside = (b >= 0) & (b < 8 * a.dtype.itemsize)
-    return np.where(inside, np.right_shift(a, np.where(inside, b, 0)), np.where(a < 0, -1, 0)).astype(a.dtype)
+    beyond = np.where(a < 0, -1, 0).astype(a.dtype)
+    return np.where(inside, np.right_shift(a, np.where(inside, b, 0)), beyond)
 
 
 def _erf(x):
@@ -118,8 +119,8 @@ def _chosen(pick):
 
 
 def convert(x: np.ndarray, to: np.dtype) -> np.ndarray:
-    """`x` in another type: float to integer truncates and saturates, NaN gives 0."""
-    if x.dtype.kind == "f" and to.kind == "i":
+    """`x` in another type: float to integer truncates and saturates, NaN gives 0; integers wrap."""
+    if x.dtype.kind == "f" and to.kind in "iu":
         limits = np.iinfo(to)
         whole = np.trunc(np.where(np.isnan(x), 0, x))
         # the largest integer may round up to a float outside the range: clip by comparison, not by value

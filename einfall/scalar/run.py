@@ -6,11 +6,11 @@ import numpy as np
 
 from einfall.base.errors import ShapeError
 from einfall.base.node import postorder
-from einfall.scalar.dtypes import I64
+from einfall.scalar.dtypes import I64, DType, of_numpy
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import convert
 
-__all__ = ["INTEGERS", "evaluate", "operation", "too_wide", "whole_number"]
+__all__ = ["INTEGERS", "evaluate", "in_float64", "in_type", "operation", "rounds", "too_wide", "whole_number"]
 
 INTEGERS = {  # the operators of extents, on Python's integers
     "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
@@ -52,6 +52,23 @@ def evaluate(expr: Expr, leaf: Callable[[Expr], np.ndarray], memo: dict | None =
     return memo[expr]
 
 
+def in_float64(array: np.ndarray) -> np.ndarray:
+    """An array as the interpreters hold it: floats in float64, others as they are."""
+    dtype = of_numpy(array.dtype)
+    return array.astype(np.float64) if dtype is not None and dtype.is_float else array
+
+
+def rounds(arg: Expr, to: DType) -> bool:
+    """Whether a cast to a float rounds where floats are float64: what is weak has no type that did, and a narrow float
+    stands for memory."""
+    return to.is_narrow or (arg.dtype.is_float and to.bits < arg.dtype.bits and not arg.is_weak)
+
+
+def in_type(value: np.ndarray, to: DType) -> np.ndarray:
+    """Numbers rounded to a float type, in float64."""
+    return value.astype(to.numpy).astype(np.float64)
+
+
 def operation(node: Expr) -> Callable[..., np.ndarray] | None:
     """What a node makes of the values of its children; None of a leaf."""
     match node:
@@ -69,7 +86,5 @@ def operation(node: Expr) -> Callable[..., np.ndarray] | None:
 
 def _cast(value: np.ndarray, arg: Expr, to) -> np.ndarray:
     if to.is_float:
-        value = value.astype(np.float64)
-        narrower = arg.dtype.is_float and to.bits < arg.dtype.bits and not arg.is_weak
-        return value.astype(to.numpy).astype(np.float64) if narrower else value
+        return in_type(value, to) if rounds(arg, to) else value.astype(np.float64)
     return value != 0 if to.kind == "bool" else convert(value, to.numpy)

@@ -10,7 +10,7 @@ from einfall.base.node import rewrite
 from einfall.scalar.memory import Buffer, Load, Store
 from einfall.scalar.nodes import Const, Expr, Map
 from einfall.target.llvm.builder import splat, vector_type
-from einfall.target.llvm.operators import llvm_type
+from einfall.target.llvm.conversions import llvm_type
 from einfall.target.llvm.values import Register
 
 __all__ = ["coefficient", "load", "store"]

@@ -15,7 +15,8 @@ from einfall.scalar.monoids import Monoid, Side
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.target.llvm import access
 from einfall.target.llvm.builder import Builder, splat, vector_type
-from einfall.target.llvm.operators import LIBRARY, Operators, llvm_type
+from einfall.target.llvm.conversions import llvm_type
+from einfall.target.llvm.operators import LIBRARY, Operators
 from einfall.target.llvm.values import Lane, Register
 from einfall.tile.nodes import Program
 
@@ -283,7 +284,7 @@ class Emission:
         outer = self.varying
         self.varying = _varying(loop)
         types = [vector_type(llvm_type(item.value.type), self.lanes) for item in loop.carried]
-        partial = [splat(item.value, llvm_type(item.dtype), self.lanes) for item in loop.monoid.identity] if (
+        partial = [self.operators(self.lanes).constant(item.value, item.dtype) for item in loop.monoid.identity] if (
             loop.monoid is not None) else []
         begin = "0"
         wide = self.lanes * _registers_wide(loop)
@@ -421,7 +422,7 @@ class Emission:
             return value.name
         assert value.lanes == 1, f"{value.lanes} lanes are not {lanes}"
         if isinstance(expr, Const):
-            return splat(expr.value, llvm_type(expr.dtype), lanes)
+            return self.operators(lanes).constant(expr.value, expr.dtype)
         return self.spread(value.name, llvm_type(expr.dtype), lanes)
 
     def spread(self, name: str, type: str, lanes: int) -> str:

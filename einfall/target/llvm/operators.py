@@ -12,8 +12,9 @@ from einfall.scalar.dtypes import BOOL, F32, F64, DType
 from einfall.scalar.ops import OPS
 from einfall.target.llvm import mathematics
 from einfall.target.llvm.builder import Builder, intrinsic, splat, vector_type
+from einfall.target.llvm.conversions import convert, llvm_type, number_in
 
-__all__ = ["LIBRARY", "POWER", "Operators", "library_functions", "llvm_type"]
+__all__ = ["LIBRARY", "POWER", "Operators", "library_functions"]
 
 LIBRARY = frozenset((
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin",
@@ -43,11 +44,6 @@ exit:
 """
 
 
-def llvm_type(dtype: DType) -> str:
-    """The scalar type of values in registers."""
-    return {"f32": "float", "f64": "double", "bool": "i1"}.get(dtype.name, dtype.name)
-
-
 class Operators:
     """Emits operators into one function; `functions` collects definitions that the module needs besides."""
 
@@ -59,7 +55,7 @@ class Operators:
 
     def constant(self, value, dtype: DType) -> str:
         """A number in every lane."""
-        return splat(value, llvm_type(dtype), self.lanes)
+        return splat(number_in(value, dtype), llvm_type(dtype), self.lanes)
 
     def binary(self, instruction: str, type: str, left: str, right: str) -> str:
         return self.builder.emit(f"{instruction} {self.vector(type)} {left}, {right}")
@@ -80,7 +76,7 @@ class Operators:
             return self.binary(compare, llvm_type(dtype), *args)
         if dtype is BOOL:
             return self.boolean(op, args)
-        rules = FLOAT_RULES if dtype.is_float else INT_RULES
+        rules = FLOAT_RULES if dtype.is_float else INT_RULES if dtype.kind == "i" else UNSIGNED_RULES
         if op in rules:
             return rules[op](self, llvm_type(dtype), *args)
         if dtype.is_float:
@@ -140,24 +136,8 @@ class Operators:
         return made
 
     def cast(self, value: str, source: DType, to: DType) -> str:
-        """A number in another type: saturating and NaN to 0 from float to integer."""
-        emit, one, other = self.builder.emit, self.vector(llvm_type(source)), self.vector(llvm_type(to))
-        if source is to:
-            return value
-        if to is BOOL:
-            compare = "fcmp une" if source.is_float else "icmp ne"
-            return emit(f"{compare} {one} {value}, {splat(0, llvm_type(source), self.lanes)}")
-        if source.is_float and to.is_int:
-            suffix = "".join(f".{kind}" if self.lanes == 1 else f".v{self.lanes}{kind}"
-                             for kind in (to.name, source.name))
-            return self.builder.call(other, f"llvm.fptosi.sat{suffix}", f"{one} {value}")
-        if source.is_float:
-            step = "fpext" if to.bits > source.bits else "fptrunc"
-        elif to.is_float:
-            step = "uitofp" if source is BOOL else "sitofp"
-        else:
-            step = "zext" if source is BOOL else "sext" if to.bits > source.bits else "trunc"
-        return emit(f"{step} {one} {value} to {other}")
+        """A number in another type."""
+        return convert(self.builder, self.lanes, self.features, value, source, to)
 
 
 @functools.cache
@@ -267,20 +247,24 @@ def _int_divmod(o: Operators, type: str, a: str, b: str) -> tuple[str, str]:
     return o.select(by_zero, type, zero, quotient), o.select(special, type, zero, rest)
 
 
-def _int_power(o: Operators, type: str, a: str, b: str) -> str:
-    """By squaring; a negative exponent gives what truncation leaves of the fraction."""
+def _lanewise_power(o: Operators, type: str, a: str, exponent: str) -> str:
+    """By squaring, a lane at a time; the exponent is read without a sign."""
     o.functions.add(POWER.format(type=type))
-    zero, one, minus = (splat(value, type, o.lanes) for value in (0, 1, -1))
-    negative = o.binary("icmp slt", type, b, zero)
-    exponent, emit = o.select(negative, type, zero, b), o.builder.emit
-    made = "poison"
+    emit, made = o.builder.emit, "poison"
+    if o.lanes == 1:
+        return emit(f"call {type} @power.{type}({type} {a}, {type} {exponent})")
     for lane in range(o.lanes):
-        if o.lanes == 1:
-            made = emit(f"call {type} @power.{type}({type} {a}, {type} {exponent})")
-            break
         base, to = (emit(f"extractelement {o.vector(type)} {x}, i32 {lane}") for x in (a, exponent))
         value = emit(f"call {type} @power.{type}({type} {base}, {type} {to})")
         made = emit(f"insertelement {o.vector(type)} {made}, {type} {value}, i32 {lane}")
+    return made
+
+
+def _int_power(o: Operators, type: str, a: str, b: str) -> str:
+    """By squaring; a negative exponent gives what truncation leaves of the fraction."""
+    zero, one, minus = (splat(value, type, o.lanes) for value in (0, 1, -1))
+    negative = o.binary("icmp slt", type, b, zero)
+    made = _lanewise_power(o, type, a, o.select(negative, type, zero, b))
     odd = o.binary("icmp ne", type, o.binary("and", type, b, one), zero)
     sign = o.select(odd, type, minus, one)
     inverse = o.select(o.binary("icmp eq", type, a, minus), type, sign, zero)
@@ -288,12 +272,24 @@ def _int_power(o: Operators, type: str, a: str, b: str) -> str:
     return o.select(negative, type, inverse, made)
 
 
+def _unsigned_divmod(code: str):
+    """Division without a sign; by zero 0."""
+
+    def rule(o: Operators, type: str, a: str, b: str) -> str:
+        zero = splat(0, type, o.lanes)
+        by_zero = o.binary("icmp eq", type, b, zero)
+        safe = o.select(by_zero, type, splat(1, type, o.lanes), b)
+        return o.select(by_zero, type, zero, o.binary(code, type, a, safe))
+
+    return rule
+
+
 def _shift(code: str):
     def rule(o: Operators, type: str, a: str, b: str) -> str:
         zero = splat(0, type, o.lanes)
         inside = o.binary("icmp ult", type, b, splat(int(type[1:]), type, o.lanes))
         made = o.binary(code, type, a, o.select(inside, type, b, zero))
-        beyond = zero if code == "shl" else o.binary("ashr", type, a, splat(int(type[1:]) - 1, type, o.lanes))
+        beyond = zero if code != "ashr" else o.binary("ashr", type, a, splat(int(type[1:]) - 1, type, o.lanes))
         return o.select(inside, type, made, beyond)
 
     return rule
@@ -321,4 +317,13 @@ INT_RULES: dict[str, Callable[..., str]] = {
     "minimum": lambda o, type, a, b: o.select(o.binary("icmp slt", type, a, b), type, a, b),
     "maximum": lambda o, type, a, b: o.select(o.binary("icmp sgt", type, a, b), type, a, b),
     "pow": _int_power, "left_shift": _shift("shl"), "right_shift": _shift("ashr"), "sign": _int_sign, "abs": _int_abs,
+}
+UNSIGNED_RULES: dict[str, Callable[..., str]] = {
+    **INT_RULES,
+    "floor_divide": _unsigned_divmod("udiv"), "remainder": _unsigned_divmod("urem"), "pow": _lanewise_power,
+    "minimum": lambda o, type, a, b: o.select(o.binary("icmp ult", type, a, b), type, a, b),
+    "maximum": lambda o, type, a, b: o.select(o.binary("icmp ugt", type, a, b), type, a, b),
+    "right_shift": _shift("lshr"), "abs": lambda o, type, x: x,
+    "sign": lambda o, type, x: o.select(o.binary("icmp ne", type, x, splat(0, type, o.lanes)), type,
+                                        splat(1, type, o.lanes), splat(0, type, o.lanes)),
 }
