@@ -14,7 +14,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 README, LESSONS = ROOT / "README.md", sorted((ROOT / "docs" / "lessons").glob("*.md"))
 
 
-@pytest.mark.parametrize("path", [README, *LESSONS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [
+    README, *(pytest.param(path, marks=pytest.mark.slow) for path in LESSONS)], ids=lambda path: path.stem)
 def test_the_code_of_a_document_runs_and_prints_what_is_shown(path, capsys, request):
     """The blocks of a document are one program; what is shown below a block is what it prints, `...` is left out.
 

@@ -175,6 +175,8 @@ def met_sides(one: Side, other: Side, rank: cas.Rank, what: str, *, broadcasts: 
         raise ShapeError(f"the axes of {what} do not fit: {one.owner} has {sizes[0]}, {other.owner} {sizes[1]}",
                          known=trace.known, repair=f"make them equal{' or 1' if broadcasts else ''}; or name the axes "
                                                    "with ranks, A[i, j] and B[k]")
+    if None not in sizes:
+        trace.alike.append((one.extent, other.extent))
     trace.equate(rank.name, one.extent, other.extent, one.owner, other.owner)
     return one
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from einfall.base.errors import TraceError
 from einfall.cascade import nodes as cas
-from einfall.front.expression import Array, Expression, Rank, apply, counted, lift, ordered, without
+from einfall.front.expression import Array, Expression, Rank, Symbolic, apply, counted, lift, ordered, without
 from einfall.front.functions import binder, reduction
 from einfall.front.recurrences import Early, recurrent
 from einfall.front.trace import current
@@ -14,11 +14,18 @@ from einfall.scalar.nodes import Cast, Expr, Map, cast
 __all__ = ["SEMIRINGS", "Definition", "Semiring", "einsum", "tensor"]
 
 
-class Definition:
+class Definition(Symbolic):
     """A tensor that is defined by one assignment; its own definition may read it at earlier points."""
 
     def __init__(self):
         self.array, self.early = None, Early()
+
+    def _called(self):
+        return f"tensor {self.array.name}" if self.array is not None else "a tensor that is not defined yet"
+
+    def as_expression(self) -> Expression:
+        """What it stands for without an index. Raises: TraceError if it has axes, or is not defined yet."""
+        return self._defined().as_expression()
 
     def __setitem__(self, order, value):
         if self.array is not None:

@@ -356,8 +356,8 @@ def lift(value) -> Expression:
                 binding = Binding(_extent(size, name), f"{name}.of(...)")
                 current().bind(name, *binding)
             return Expression(cas.Index(cas.Rank(name)), {name: binding}, weak=True)
-        case Array():
-            return value.as_expression()
+        case Symbolic(as_expression=as_expression):
+            return as_expression()
         case bool():
             return Expression(Const(value, BOOL), {})
         case int():
@@ -472,7 +472,7 @@ def narrowed(node: Expr, to: DType) -> Expr:
 
 def is_whole(value) -> bool:
     """Whether a value is a tensor with axes that are told by position, or a definition of one."""
-    found = value if isinstance(value, Symbolic) else getattr(value, "array", None)
+    found = getattr(value, "array", value)
     return isinstance(found, Array) and found.ndim > 0 and found.by_position
 
 

@@ -65,14 +65,16 @@ class Program(NamedTuple):
     told: Mapping[Node, tuple[str, str]]
     needed: tuple[tuple[str, Expr, Expr, Line | None], ...]
     fixed: Mapping[Size, int]
+    alike: tuple[tuple[Expr, Expr], ...]
     structure: Any  # the results as the kernel returned them, with places of outputs
 
     def __str__(self):
         return text(self.cascade, self.names)
 
     def fits(self, sizes: Mapping[str, tuple[int, ...]]) -> bool:
-        """Whether the sizes that Python code looked at are the same."""
-        return all(sizes[size.input][size.axis] == value for size, value in self.fixed.items())
+        """Whether the sizes that Python code looked at are the same, and axes that met without ranks still meet so."""
+        return all(sizes[size.input][size.axis] == value for size, value in self.fixed.items()) and all(
+            evaluate(one, sizes) == evaluate(other, sizes) for one, other in self.alike)
 
     def admit(self, arguments: Arguments) -> None:
         """Raises RankError or ShapeError where extents of a call do not fit together."""
@@ -468,7 +470,8 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
     told = {memo.get(node, node): words for node, words in trace.told.items()}
     nonnegative = tuple((rank, rewrite(extent, _extents_only(trace)), line) for rank, extent, line in trace.nonnegative)
     fixed = {size: trace.sizes[size.input][size.axis] for size in trace.fixed}
-    return Program(cascade, names, lines, constraints, nonnegative, told, needed, fixed, structure)
+    return Program(cascade, names, lines, constraints, nonnegative, told, needed, fixed, tuple(trace.alike),
+                   structure)
 
 
 def _resolver(trace: Trace):
@@ -534,7 +537,7 @@ def parse(text: str) -> Program:
     except (SyntaxError, TypeError, KeyError, ValueError, AttributeError, AssertionError) as error:
         raise TraceError(f"this is not the text of a program: {error}",
                          repair="pass what str(kernel.trace(...)) gives") from None
-    return Program(cascade, names, {}, (), (), {}, (), {}, tuple(range(len(cascade.outputs))))
+    return Program(cascade, names, {}, (), (), {}, (), {}, (), tuple(range(len(cascade.outputs))))
 
 
 def reference(held: Kernel, *args, at: Mapping | None = None, **options):

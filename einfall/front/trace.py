@@ -63,6 +63,7 @@ class Trace:
         self.nonnegative: list[tuple[str, Expr, Line | None]] = []
         self.fixed: set[Size] = set()
         self.lines: dict[Node, Line | None] = {}
+        self.alike: list[tuple[Expr, Expr]] = []  # that they have one size in this call decided how they are broadcast
         self.needed: list[tuple[str, Expr, Expr, Line | None]] = []
         self.told: dict[Node, tuple[str, str]] = {}  # accesses that stand for something else: its name, and a repair
         self.labels = 0

@@ -69,6 +69,7 @@ def test_a_chain_is_ordered_by_the_sizes_of_the_call():
         assert_agrees(kernel(*arrays), run(ordered.outputs, arguments.arrays, measure="nominal")[0], what="machine")
 
 
+@pytest.mark.slow
 def test_a_chain_at_every_height():
     kernel = ef.kernel(lambda A, B, C, D, E: ef.einsum("ij,jk,kl,lm,mn->in", A, B, C, D, E))
     arrays = chain(np.random.default_rng(0), 6, 2, 7, 3, 8, 3)

@@ -72,7 +72,8 @@ def test_lower_tells_whether_a_state_is_used():
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, 5.0]
 
 
-@pytest.mark.parametrize("value", SPECIAL)
+@pytest.mark.parametrize("value", [value if place == 0 else pytest.param(value, marks=pytest.mark.slow)
+                                   for place, value in enumerate(SPECIAL)])
 @pytest.mark.parametrize("case", DERIVED, **NAMES)
 def test_special_values_reach_what_they_reach_in_the_program_as_written(case, value):
     given = arguments(case, 7)
@@ -96,8 +97,9 @@ def test_ranks_of_extent_0_and_1(case):
         program = case.kernel.trace(*given)
         inputs = dict(zip((item.name for item in program.cascade.inputs), given))
         unfolded = unfold(derivation_of(program.cascade).cascade, 4)
-        for actual, wanted in zip(run(unfolded.outputs, inputs), run(program.cascade.outputs, inputs)):
-            np.testing.assert_allclose(actual.array, wanted.array, atol=1e-300)
+        expected = run(program.cascade.outputs, inputs, measure="float64")
+        for actual, wanted in zip(run(unfolded.outputs, inputs), expected):
+            assert_agrees(actual.array, wanted)
 
 
 def test_derivations_are_quick():

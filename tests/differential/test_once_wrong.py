@@ -103,6 +103,7 @@ def random(*shape):
     return np.random.default_rng(0).standard_normal(shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kernel", "args"), [
     (a_state_reads_the_old_memory_of_another, (np.ones(2),)),
     (the_same_before_each_step, (np.ones(2) / 4,)),

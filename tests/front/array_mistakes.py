@@ -21,7 +21,7 @@ def axes_of_three_that_do_not_fit():
     trial(lambda A, B, C: ef.where(A > 0, B, ef.exp(C) * 2), X, V, V[:2])
 
 
-@mistake(ef.RankError)
+@mistake(ef.ShapeError)
 def axes_that_do_not_fit_in_a_later_call():
     f = ef.kernel(lambda A, B: A * B)
     ef.reference(f, X, X)

@@ -34,7 +34,8 @@ def check(function, by_hand, *args):
         assert call.dtype == hand.dtype
         assert_agrees(hand, result, what=f"the reference, result {place}")
         assert call.shape == hand.shape
-        np.testing.assert_allclose(call, hand, rtol=1e-12, atol=1e-12)
+    for place, (call, bounded) in enumerate(zip(called, measured(kernel, args, {})[1])):
+        assert_agrees(call, bounded, what=f"the call, result {place}")
 
 
 # Elements
@@ -104,7 +105,8 @@ AXES = [None, 0, -1]
 
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("axis", AXES)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", [
+    shape if shape in ((3, 7), (0, 4)) else pytest.param(shape, marks=pytest.mark.slow) for shape in SHAPES], ids=str)
 def test_reductions(shape, axis, keepdims):
     def f(A, N):
         at = {"axis": axis, "keepdims": keepdims}
@@ -166,7 +168,8 @@ def softmax(x, axis):
     return p / p.sum(axis, keepdims=True)
 
 
-@pytest.mark.parametrize("shape", [(5,), (3, 7), (1, 5), (5, 1), (0, 4), (2, 3, 5)], ids=str)
+@pytest.mark.parametrize("shape", [(5,), (3, 7), *(
+    pytest.param(shape, marks=pytest.mark.slow) for shape in ((1, 5), (5, 1), (0, 4), (2, 3, 5)))], ids=str)
 def test_sugar(shape):
     for axis in range(-len(shape), len(shape)):
         def hand(A, axis=axis):
@@ -365,23 +368,34 @@ def test_a_size_that_broadcasts_is_fixed_for_its_program():
                        ((6, 4), (1, 4)), ((1, 4), (2, 4)), ((0, 4), (1, 4))):
         A, B = floats(*one), floats(*other, seed=1)
         result, hand = kernel(A, B), A * B + A
-        np.testing.assert_allclose(result, hand, rtol=1e-12, atol=1e-15)
-        assert result.shape == hand.shape
+        assert_agrees(result, measured(kernel, (A, B), {})[1][0])
+        assert_agrees(hand, measured(kernel, (A, B), {}, measure="float64")[1][0])
 
 
-@pytest.mark.xfail(raises=ef.RankError, strict=True,
-                   reason="sizes that were equal are demanded to be equal: Program.fits has to know of them")
 def test_a_size_that_was_equal_may_broadcast_later():
     kernel = ef.kernel(lambda A, B: A * B)
     assert kernel(floats(3, 4), floats(3, 4)).shape == (3, 4)
     assert kernel(floats(3, 4), floats(1, 4)).shape == (3, 4)
 
 
+def test_definitions_are_tensors():
+    def f(A, B):
+        C = ef.tensor()
+        C[i, j] = A[i, k] * B[k, j]
+        s = ef.tensor()
+        s[()] = ef.sum(A[i, j], over=(i, j))
+        return C + 1, -C, ef.exp(C) @ C.mT, C[0], abs(C).reshape((-1,)), C * s
+
+    check(f, lambda A, B: (A @ B + 1, -(A @ B), np.exp(A @ B) @ (A @ B).T, (A @ B)[0], abs(A @ B).reshape(-1),
+                           A @ B * A.sum()), floats(3, 4), floats(4, 5, seed=1))
+
+
 def test_an_axis_that_is_kept_broadcasts_for_every_size():
     kernel = ef.kernel(lambda A: A - ef.mean(A, axis=-1, keepdims=True))
     for shape in ((3, 1), (1, 1), (3, 4), (1, 5)):
         A = floats(*shape)
-        np.testing.assert_allclose(kernel(A), A - A.mean(-1, keepdims=True), atol=1e-12)
+        assert_agrees(kernel(A), measured(kernel, (A,), {})[1][0])
+        assert_agrees(A - A.mean(-1, keepdims=True), measured(kernel, (A,), {}, measure="float64")[1][0])
     ((program,),) = kernel.programs.values()
     assert not program.fixed
 
@@ -466,12 +480,14 @@ PROGRAMS = [
 ]
 
 
-@pytest.mark.parametrize(("kernel", "by_hand", "shapes"), PROGRAMS, ids=lambda item: getattr(item, "__name__", ""))
+@pytest.mark.parametrize(("kernel", "by_hand", "shapes"), [
+    PROGRAMS[0], *(pytest.param(*one, marks=pytest.mark.slow) for one in PROGRAMS[1:])],
+    ids=lambda item: getattr(item, "__name__", ""))
 def test_programs_at_every_height(kernel, by_hand, shapes):
     args = tuple(floats(*shape, seed=seed) for seed, shape in enumerate(shapes))
     assert_agrees_at_every_height(kernel, args)
-    for result, hand in zip(leaves(kernel(*args)), leaves(by_hand(*args))):
-        np.testing.assert_allclose(result, hand, rtol=1e-9, atol=1e-12)
+    for bounded, hand in zip(measured(kernel, args, {}, measure="float64")[1], leaves(by_hand(*args))):
+        assert_agrees(hand, bounded)
 
 
 def test_attention_by_position_is_the_same_program_as_with_ranks():

@@ -147,7 +147,8 @@ def test_quantities_have_three_digits():
         "0 B", "12 B", "1 kB", "1.05 MB", "1 MB"]
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if place % 4 else ())
+                                  for place, name in enumerate(PROGRAMS)])
 def test_every_program_has_a_cost(name):
     args, kwargs = PROGRAMS[name].arguments(np.random.default_rng(3))
     kernel = PROGRAMS[name].kernel
