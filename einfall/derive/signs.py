@@ -5,6 +5,7 @@ Sums and extents count as positive or non-negative where they have elements; ove
 
 from functools import lru_cache
 
+from einfall.cascade.domain import is_constant
 from einfall.cascade.nodes import Access, Reduce, Size, Tensor
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 
@@ -24,14 +25,16 @@ def is_positive(expr: Expr) -> bool:
         case Size():
             return True
         case Cast(arg, to):
-            return is_positive(arg) and (to.is_float or not arg.dtype.is_float)
+            return is_positive(arg) and (to.is_float or (not arg.dtype.is_float and to.holds(arg.dtype)))
         case Select(_, yes, no):
             return is_positive(yes) and is_positive(no)
         case Access(Tensor(_, _, body), _, None):
             return is_positive(body)
         case Reduce(monoid, _, _, (body,)):
-            return monoid.name in ("sum", "prod", "max", "min") and is_positive(body)
+            return monoid.name in ("sum", "prod", "max", "min") and not _may_wrap(expr) and is_positive(body)
         case Map(op, args):
+            if _may_wrap(expr):
+                return False
             if op.name in POSITIVE or (op.name in KEEPING and all(map(is_positive, args))):
                 return True
             if op.name in ("add", "maximum"):
@@ -45,20 +48,23 @@ def is_positive(expr: Expr) -> bool:
 @lru_cache(REMEMBERED)
 def is_nonnegative(expr: Expr) -> bool:
     """Whether the value is 0 or more wherever it is a number."""
-    if is_positive(expr):
+    if is_positive(expr) or expr.dtype.kind == "u":
         return True
     match expr:
         case Const(value, dtype):
             return dtype.kind != "bool" and value >= 0
-        case Cast(arg):
-            return arg.dtype.kind == "bool" or is_nonnegative(arg)
+        case Cast(arg, to):
+            return arg.dtype.kind == "bool" or (is_nonnegative(arg) and (
+                to.is_float or arg.dtype.is_float or to.holds(arg.dtype)))
         case Select(_, yes, no):
             return is_nonnegative(yes) and is_nonnegative(no)
         case Access(Tensor(_, _, body), _, None):
             return is_nonnegative(body)
         case Reduce(monoid, _, _, (body,)):
-            return monoid.name in ("sum", "prod", "max", "min") and is_nonnegative(body)
+            return monoid.name in ("sum", "prod", "max", "min") and not _may_wrap(expr) and is_nonnegative(body)
         case Map(op, args):
+            if _may_wrap(expr):
+                return False
             if op.name in ("abs", "sqrt") or (op.name == "multiply" and args[0] is args[1]):
                 return True
             if op.name == "pow" and isinstance(args[1], Const) and args[1].value % 2 == 0:
@@ -76,6 +82,8 @@ def is_nonpositive(expr: Expr) -> bool:
         case Const(value, dtype):
             return dtype.kind != "bool" and value <= 0
         case Map(op, args):
+            if _may_wrap(expr):
+                return False
             if op.name == "negative":
                 return is_nonnegative(args[0])
             if op.name in ("add", "maximum"):
@@ -84,4 +92,14 @@ def is_nonpositive(expr: Expr) -> bool:
                 left, right = args
                 return (is_nonpositive(left) and is_nonnegative(right)) or (
                     is_nonnegative(left) and is_nonpositive(right))
+    return False
+
+
+def _may_wrap(expr: Expr) -> bool:
+    """Whether an integer may leave its type where it is computed; extents and what is made of them do not."""
+    match expr:
+        case Map(op, args):
+            return expr.dtype.is_int and op.name not in ("minimum", "maximum") and not is_constant(expr)
+        case Reduce(monoid, _, _, (body,)) if expr.dtype.is_int and monoid.name in ("sum", "prod"):
+            return monoid.name == "prod" or not (isinstance(body, Cast) and body.arg.dtype.bits <= 32)
     return False

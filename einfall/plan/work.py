@@ -90,7 +90,7 @@ def lengths(program: Program, size: Callable[[Expr], int], *, at_end: bool = Fal
 def _typical(extent: Expr, where: dict[Variable, int], size: Callable[[Expr], int]) -> int:
     def leaf(node: Expr) -> np.ndarray:
         known = size(node) if isinstance(node, Size) else where.get(node, UNKNOWN)
-        return np.asarray(known, node.dtype.numpy)
+        return np.asarray(min(known, node.dtype.highest), node.dtype.numpy)
 
     length = int(evaluate(extent, leaf))
     return length if 0 <= length < UNKNOWN // 2 else 1
