@@ -98,7 +98,7 @@ def is_nonpositive(expr: Expr) -> bool:
 def _may_wrap(expr: Expr) -> bool:
     """Whether an integer may leave its type where it is computed; extents and what is made of them do not."""
     match expr:
-        case Map(op, args):
+        case Map(op):
             return expr.dtype.is_int and op.name not in ("minimum", "maximum") and not is_constant(expr)
         case Reduce(monoid, _, _, (body,)) if expr.dtype.is_int and monoid.name in ("sum", "prod"):
             return monoid.name == "prod" or not (isinstance(body, Cast) and body.arg.dtype.bits <= 32)
