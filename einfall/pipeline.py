@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from einfall.cascade.nodes import Cascade
+from einfall.cascade.project import project
 from einfall.cascade.unfold import unfold
 from einfall.derive.derive import Derivation, derive
 from einfall.lower.cascade_to_nest import cascade_to_nest
@@ -57,6 +58,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
 
     derive           brings dependent reductions into one sweep; later nothing knows which reductions belong together
     unfold           writes states as scans over portions, which everything after it knows
+    project          takes reductions of a scan's history into its steps, before loops are decided
     cascade_to_nest  decides loops and memory; nothing before it knows order or storage
     specialise       writes small extents as numbers, so that the next steps know which loops are short
     fuse             lets reductions over the same indices share their loads; lanes are easier to choose afterwards
@@ -82,7 +84,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     used = derivation.cascade
     if wanted is not None and len(wanted) < len(derivation.states):
         used = timed("derive", derive, cascade, wanted).cascade if wanted else cascade
-    chosen = timed("unfold", unfold, used, portion)
+    chosen = timed("project", project, timed("unfold", unfold, used, portion))
     nest = timed("cascade_to_nest", cascade_to_nest, chosen)
     nest = timed("specialise", specialise, nest, small)
     nest = timed("fuse", fuse, nest, TOGETHER)

@@ -107,6 +107,10 @@ class _Lowering:
         self.local: dict[cas.Rank, Expr] = {}  # coordinates from where the loop begins
         self.users = _binders(cascade)
         self.lengths = _lengths(cascade)
+        self.histories: dict[cas.Scan, set[int]] = {}  # of each scan the states that are read after its steps
+        for node in postorder(*cascade.outputs):
+            if isinstance(node, cas.History):
+                self.histories.setdefault(node.scan, set()).add(node.place)
 
     def program(self) -> Nest:
         outputs = []
@@ -434,8 +438,8 @@ class _Lowering:
             kept = self.keep(scan, self.steps(scan), ranks)
         else:
             length = () if scan.last else (scan.extent,)
-            histories = tuple(self.workspace(init.dtype, (*sizes, *length, *extents))
-                              for init, extents in zip(scan.inits, scan.extents))
+            histories = tuple(self.workspace(init.dtype, (*sizes, *length, *extents)) if place in self.histories[scan]
+                              else None for place, (init, extents) in enumerate(zip(scan.inits, scan.extents)))
             for rank, size in zip(ranks, sizes):
                 self.open(rank, size)
             outer = tuple(self.env[rank] for rank in ranks)
@@ -461,8 +465,9 @@ class _Lowering:
         inits = [self.value(init) if not axes else None for init, axes in zip(scan.inits, scan.axes)]
         for place, init in enumerate(scan.inits):
             self.fill_state(scan, place, now[place], lambda init=init: (self.value(init),))
+        order, in_place = _order_of_updates(scan)
         beside = {place: self.workspace(scan.inits[place].dtype, scan.extents[place]) for place in range(len(now))
-                  if scan.axes[place] and not _is_updated_in_place(scan, place)}
+                  if scan.axes[place] and place not in in_place}
         state = self.state()
         step = mem.Variable(self.fresh(scan.rank.name))
         place_now: Expr = step
@@ -477,7 +482,8 @@ class _Lowering:
         if scan.exclusive and histories:
             self.copy(scan, now, histories, (*outer, place_now))
         updates = [None if axes else self.before_stores(scan, after) for axes, after in zip(scan.axes, scan.steps)]
-        for place, after in sorted(enumerate(scan.steps), key=lambda item: item[0] not in beside):
+        for place in order:
+            after = scan.steps[place]
             self.fill_state(scan, place, beside.get(place, now[place]), lambda after=after: (self.value(after),))
         for place, new in beside.items():
             self.fill_state(scan, place, now[place], lambda place=place, new=new: (
@@ -505,11 +511,11 @@ class _Lowering:
         if scan.axes[place]:
             self.fill((buffer,), (), scan.axes[place], scan.extents[place], compute)
 
-    def copy(self, scan: cas.Scan, source: tuple[Expr | mem.Buffer, ...], target: tuple[mem.Buffer, ...],
+    def copy(self, scan: cas.Scan, source: tuple[Expr | mem.Buffer, ...], target: tuple[mem.Buffer | None, ...],
              places: tuple[Expr, ...]) -> None:
         """The states, stored at these coordinates."""
         # what a loop carries first: a copy of memory may become a program of its own
-        states = zip(source, target, scan.axes, scan.extents)
+        states = [item for item in zip(source, target, scan.axes, scan.extents) if item[1] is not None]
         for one, other, axes, extents in sorted(states, key=lambda state: isinstance(state[0], mem.Buffer)):
             self.fill((other,), places, axes, extents, lambda one=one, axes=axes: (
                 mem.Load(one, tuple(self.env[rank] for rank in axes), None) if isinstance(one, mem.Buffer) else one,))
@@ -572,15 +578,37 @@ def restricted(node: cas.Reduce) -> tuple[dict[cas.Rank, Limits], tuple[Expr, ..
     return {rank: Limits(tuple(bounds), tuple(held)) for rank, (bounds, held) in found.items()}, (body,)
 
 
-def _is_updated_in_place(scan: cas.Scan, place: int) -> bool:
-    """Whether a state is read by its own step only, and only at the coordinates that the step is computed for."""
+def _order_of_updates(scan: cas.Scan) -> tuple[list[int], set[int]]:
+    """The states in an order in which they may be updated, and those that are updated in place.
+
+    Those that are computed beside come first, then each state after those that read it.
+    """
+    with_axes = [place for place, axes in enumerate(scan.axes) if axes]  # others are computed before anything is stored
+    readers = {place: {number for number in with_axes if number != place and any(
+        isinstance(node, cas.State) and node.label is scan.label and node.place == place
+        for node in postorder(scan.steps[number]))} for place in with_axes}
+    left = {place for place in with_axes if _reads_itself_in_place(scan, place)}
+    order, in_place = [place for place in with_axes if place not in left], set()
+    while left:
+        ready = [place for place in sorted(left) if readers[place] <= {*order}]
+        if not ready:  # they read each other: one of them is computed beside
+            ready = [min(left)]
+            order.insert(0, ready[0])
+        else:
+            in_place.update(ready)
+            order += ready
+        left.difference_update(ready)
+    return order, in_place
+
+
+def _reads_itself_in_place(scan: cas.Scan, place: int) -> bool:
+    """Whether the step of a state reads it only at the coordinates that the step is computed for."""
     own = tuple(map(cas.Index, scan.axes[place]))
-    for number, step in enumerate(scan.steps):
-        for node in postorder(step):
-            match node:
-                case cas.Access(cas.State(label, where), indices) if label is scan.label and where == place:
-                    if number != place or indices != own:
-                        return False
-                case cas.Tensor() | cas.Reduce() | cas.Scan() if not bound_here(node).isdisjoint(scan.axes[place]):
+    for node in postorder(scan.steps[place]):
+        match node:
+            case cas.Access(cas.State(label, where), indices) if label is scan.label and where == place:
+                if indices != own:
                     return False
+            case cas.Tensor() | cas.Reduce() | cas.Scan() if not bound_here(node).isdisjoint(scan.axes[place]):
+                return False
     return True
