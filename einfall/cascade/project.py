@@ -66,7 +66,7 @@ def _chances(cascade: Cascade) -> Iterator[tuple[Scan, tuple[Rank, ...], dict[Re
                             key=lambda rank: rank.name))
         chosen: dict[Reduce, tuple[Rank, tuple[Rank, ...]]] = {}
         outer = scan.free.difference(more)
-        for access, reduce in [(access, reduce) for access in accesses for reduce in inside[access]]:
+        for access, reduce in ((one, reader) for one in accesses for reader in inside[one]):
             time = access.indices[0]
             axes = tuple(sorted((rank for rank in reduce.free - outer if rank is not getattr(time, "rank", None)),
                                 key=lambda rank: rank.name))
