@@ -4,6 +4,7 @@
 timed (on drawn rows where the whole would not fit); times are medians of interleaved runs with the same threads.
 """
 
+import itertools
 import os
 import pathlib
 import platform
@@ -11,6 +12,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 THREADS = int(os.environ.get("EINFALL_THREADS", "2"))
 os.environ["EINFALL_THREADS"] = str(THREADS)
@@ -26,7 +29,7 @@ import einfall as ef  # noqa: E402
 from einfall.front.kernel import measured  # noqa: E402
 from tests.tolerance import assert_agrees  # noqa: E402
 
-b, h, i, j, k, q, d, e, n, m = ef.ranks("b h i j k q d e n m")
+b, h, i, j, k, l, q, d, e, n, m, t = ef.ranks("b h i j k l q d e n m t")
 REPEATS = 9
 PAUSE_S = 0.12  # before each run: threads that wait for work in a loop would take a core from the next library
 
@@ -77,28 +80,91 @@ def gaussian(X, Y, w):
     return ef.sum(ef.exp(-0.5 * distance) * w[m], over=m)[n]
 
 
-def cases():
-    """(name, kernel, arguments, rank whose rows are checked, peer's name, peer, floor)."""
+@ef.kernel
+def gated_linear_attention(Q, K, V, G):
+    S = ef.scan(lambda s: G[h, t, d] * s + K[h, t, d] * V[h, t, e], over=t, init=0.0)
+    return ef.sum(Q[h, t, d] * S, over=d)[h, t, e]
+
+
+def gated_linear_attention_in_steps(Q, K, V, G):
+    state, out = torch.zeros(Q.shape[0], Q.shape[2], V.shape[2]), torch.empty(V.shape)
+    for step in range(Q.shape[1]):
+        state = G[:, step, :, None] * state + K[:, step, :, None] * V[:, step, None]
+        out[:, step] = (Q[:, step, None] @ state)[:, 0]
+    return out
+
+
+@ef.kernel
+def state_space(X, dt, A, B, C):
+    S = ef.scan(lambda s: ef.exp(dt[t, d] * A[d, n]) * s + dt[t, d] * B[t, n] * X[t, d], over=t, init=0.0)
+    return ef.sum(C[t, n] * S, over=n)[t, d]
+
+
+def state_space_in_steps(X, dt, A, B, C):
+    state, out = torch.zeros(A.shape), torch.empty(X.shape)
+    for step in range(len(X)):
+        state = torch.exp(dt[step, :, None] * A) * state + (dt[step] * X[step])[:, None] * B[step]
+        out[step] = state @ C[step]
+    return out
+
+
+@ef.kernel
+def chain(A, B, C, D, E):
+    return ef.einsum("ij,jk,kl,lm,mn->in", A, B, C, D, E)
+
+
+@ef.kernel
+def chain_in_pairs(A, B, C, D, E):
+    """The same product for the reference, which takes every sum as it is written."""
+    return A @ (B @ (C @ D)) @ E
+
+
+class Case(NamedTuple):
+    """A program and its peer. rank: that of which rows are checked; reference: a program of the same values."""
+
+    name: str
+    kernel: object
+    arguments: tuple
+    rank: object
+    peer_name: str
+    peer: Callable
+    floor: float | None
+    reference: object = None
+
+
+def cases() -> Iterator[Case]:
+    """The programs, their arguments and peers."""
     rng = np.random.default_rng(0)
 
     def normal(*shape):
         return rng.standard_normal(shape, dtype=np.float32)
 
     sdpa = torch.nn.functional.scaled_dot_product_attention
-    yield ("attention (1,8,2048,64)", attention, tuple(normal(1, 8, 2048, 64) for _ in range(3)), q, "torch SDPA",
-           sdpa, 0.3)
-    yield "softmax 4096²", softmax, (normal(4096, 4096),), i, "torch", lambda A: torch.softmax(A, -1), 0.6
-    yield "product 2048", product, (normal(2048, 2048), normal(2048, 2048)), i, "MKL", torch.matmul, 0.4
-    yield ("Gaussian kernel matvec 8000²", gaussian, (normal(8000, 3), normal(8000, 3), normal(8000)), n, "torch cdist",
-           lambda X, Y, w: torch.exp(-0.5 * torch.cdist(X, Y) ** 2) @ w, 2.0)
-    yield ("causal attention (1,8,2048,64)", causal_attention, tuple(normal(1, 8, 2048, 64) for _ in range(3)), q,
-           "torch SDPA", lambda Q, K, V: sdpa(Q, K, V, is_causal=True), None)
-    yield ("entropy of a softmax 1000 × 65536", entropy, (normal(1000, 65536),), i, "torch",
-           lambda A: torch.special.entr(torch.softmax(A, -1)).sum(-1), None)
-    yield ("variance 1000 × 65536", variance, (normal(1000, 65536),), i, "torch",
-           lambda A: torch.var(A, -1, correction=0), None)
-    yield ("LayerNorm 8192 × 1024", layer_norm, (normal(8192, 1024),), i, "torch",
-           lambda A: torch.nn.functional.layer_norm(A, A.shape[-1:]), None)
+    yield Case("attention (1,8,2048,64)", attention, tuple(normal(1, 8, 2048, 64) for _ in range(3)), q, "torch SDPA",
+               sdpa, 0.3)
+    yield Case("softmax 4096²", softmax, (normal(4096, 4096),), i, "torch", lambda A: torch.softmax(A, -1), 0.6)
+    yield Case("product 2048", product, (normal(2048, 2048), normal(2048, 2048)), i, "MKL", torch.matmul, 0.4)
+    yield Case("Gaussian kernel matvec 8000²", gaussian, (normal(8000, 3), normal(8000, 3), normal(8000)), n,
+               "torch cdist", lambda X, Y, w: torch.exp(-0.5 * torch.cdist(X, Y) ** 2) @ w, 2.0)
+    yield Case("causal attention (1,8,2048,64)", causal_attention, tuple(normal(1, 8, 2048, 64) for _ in range(3)), q,
+               "torch SDPA", lambda Q, K, V: sdpa(Q, K, V, is_causal=True), None)
+    yield Case("entropy of a softmax 1000 × 65536", entropy, (normal(1000, 65536),), i, "torch",
+               lambda A: torch.special.entr(torch.softmax(A, -1)).sum(-1), None)
+    yield Case("variance 1000 × 65536", variance, (normal(1000, 65536),), i, "torch",
+               lambda A: torch.var(A, -1, correction=0), None)
+    yield Case("LayerNorm 8192 × 1024", layer_norm, (normal(8192, 1024),), i, "torch",
+               lambda A: torch.nn.functional.layer_norm(A, A.shape[-1:]), None)
+    gates = rng.uniform(0.9, 1, (4, 1024, 64)).astype(np.float32)
+    yield Case("gated linear attention (4,1024,64)", gated_linear_attention,
+               (*(normal(4, 1024, 64) for _ in range(3)), gates), t, "torch in steps",
+               gated_linear_attention_in_steps, 5)
+    yield Case("state-space scan 1024 × 512 × 16", state_space, (
+        normal(1024, 512), rng.uniform(0, 0.1, (1024, 512)).astype(np.float32),
+        -rng.uniform(0.5, 2, (512, 16)).astype(np.float32), normal(1024, 16), normal(1024, 16)), t, "torch in steps",
+        state_space_in_steps, 5)
+    sizes = (1000, 300, 40, 900, 50, 800)
+    yield Case("product of five matrices", chain, tuple(normal(*pair) for pair in itertools.pairwise(sizes)), i,
+               "torch multi_dot", lambda *factors: torch.linalg.multi_dot(factors), 0.83, chain_in_pairs)
 
 
 def extra_memory_bytes() -> int:
@@ -134,10 +200,10 @@ def main() -> None:
     """Checks, times and writes the table."""
     torch.set_num_threads(THREADS)
     rows = []
-    for name, kernel, args, rank, peer_name, peer, floor in track(list(cases()), description="bench"):
+    for name, kernel, args, rank, peer_name, peer, floor, reference in track(list(cases()), description="bench"):
         tensors = [torch.from_numpy(arg) for arg in args]
         result, chosen = kernel(*args), np.array([0, 1, 777])
-        _, (expected,) = measured(kernel, args, {}, {rank: chosen})
+        _, (expected,) = measured(reference or kernel, args, {}, {rank: chosen})
         axis = [one.name for one in kernel.trace(*args).cascade.outputs[0].ranks].index(rank.name)
         assert_agrees(np.take(result, chosen, axis=axis), expected, what=name)
         peer(*tensors)
