@@ -6,7 +6,7 @@ from einfall.base.errors import TraceError
 from einfall.cascade import nodes as cas
 from einfall.front.expression import Array, Expression, Rank, Symbolic, apply, counted, lift, ordered, without
 from einfall.front.functions import binder, reduction
-from einfall.front.recurrences import Early, recurrent
+from einfall.front.recurrences import Early
 from einfall.front.trace import current
 from einfall.scalar.monoids import named
 from einfall.scalar.nodes import Cast, Expr, Map, cast
@@ -18,7 +18,12 @@ class Definition(Symbolic):
     """A tensor that is defined by one assignment; its own definition may read it at earlier points."""
 
     def __init__(self):
-        self.array, self.early = None, Early()
+        self.early = Early()
+
+    @property
+    def array(self) -> Array | None:
+        """The tensor, once it is defined."""
+        return self.early.array
 
     def _called(self):
         return f"tensor {self.array.name}" if self.array is not None else "a tensor that is not defined yet"
@@ -28,13 +33,12 @@ class Definition(Symbolic):
         return self._defined().as_expression()
 
     def __setitem__(self, order, value):
-        if self.array is not None:
+        if self.array is not None or self.early.waiting is not None:
             raise TraceError("a tensor is defined twice", known=current().known, repair="use another name, ef.tensor()")
         order = order if type(order) is tuple else (order,)
         kept = {rank.name for item in order for rank in (item if isinstance(item, tuple) else (item,))
                 if isinstance(rank, Rank)}
-        made = summed(lift(value), kept)
-        self.array = recurrent(self.early, made, order) if self.early.label in made.node.free else ordered(made, order)
+        self.early.define(summed(lift(value), kept), order)
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -51,6 +55,10 @@ class Definition(Symbolic):
         return self.array.pad(value) if self.array is not None else _Padded(self.early, value)
 
     def _defined(self) -> Array:
+        if self.early.waiting is not None and self.array is None:
+            raise TraceError("the definition of a tensor reads another one that is not defined",
+                             known=current().known, where=self.early.waits_at(),
+                             repair="define the other one, too: D[i] = ...")
         if self.array is None:
             raise TraceError("a tensor is read before it is defined", repair="define it first: C[i, j] = ...")
         return self.array

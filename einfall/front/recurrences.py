@@ -1,4 +1,5 @@
-"""Definitions that read themselves at earlier points: nested scans, one for each axis along which they look back.
+"""Definitions that read themselves, or each other, at earlier points: nested scans, one for each axis along which they
+look back.
 
 An element that is read before its tensor is defined is an access to a state that is not there yet. The definition
 replaces it: D[i - 2, j] is the second state of a scan over i, whose axes are those behind i.
@@ -7,7 +8,7 @@ replaces it: D[i - 2, j] is the second state of a scan over i, whose axes are th
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from einfall.base.errors import TraceError, user_line
+from einfall.base.errors import Line, TraceError, user_line
 from einfall.base.node import Node, rebuild
 from einfall.cascade import nodes as cas
 from einfall.cascade.scope import bound_here, carried
@@ -17,7 +18,7 @@ from einfall.scalar.dtypes import BOOL, F64, I64, DType
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast, const
 from einfall.scalar.ops import OPS
 
-__all__ = ["Early", "recurrent"]
+__all__ = ["Early"]
 
 TYPES = {"i": I64, "f": F64, "b": BOOL}
 
@@ -30,13 +31,46 @@ class Early:
         self.place = 0  # among the definitions of a tracing that read themselves
         self.ndim = 0
         self.outside: list = []  # what stands outside, for each reading
+        self.array: Array | None = None
+        self.waiting: tuple[Expression, tuple] | None = None  # a right side that reads what is not defined yet
+
+    def define(self, value: Expression, order: tuple) -> None:
+        """The right side of the definition; what waits for each other is made when the last of it is there."""
+        trace = current()
+        if not _open_in(value):
+            self.array = ordered(value, order)
+            return
+        if self.label is None:  # nothing has read it yet
+            self.enter(len(order))
+        self.waiting = value, order
+        group = [self]
+        for early in group:
+            if early.waiting is None:
+                return
+            for other, line in _open_in(early.waiting[0]):
+                if other.array is not None:
+                    raise TraceError("a tensor is read before it is defined", known=trace.known, where=line,
+                                     repair="use its elements after its definition")
+                if other not in group:
+                    group.append(other)
+        for early, array in zip(group, _recurrent({early: early.waiting for early in group})):
+            early.array = array
+
+    def waits_at(self) -> Line | None:
+        """Where what it waits for was read first."""
+        return next((line for early, line in _open_in(self.waiting[0]) if early.waiting is None), None)
+
+    def enter(self, ndim: int) -> None:
+        """Begins to stand for something."""
+        trace = current()
+        self.label, self.place, self.ndim = cas.Label(trace.next_label()), len(trace.early), ndim
+        trace.early.append((self, user_line()))
 
     def read(self, index: tuple, outside=None) -> Expression:
         """An element, in the type that the tensor is thought to have."""
         trace = current()
         if self.label is None:
-            self.label, self.place, self.ndim = cas.Label(trace.next_label()), len(trace.early), len(index)
-            trace.early.append((self, user_line()))
+            self.enter(len(index))
         if len(index) != self.ndim:
             raise TraceError(f"a tensor is read with {self.ndim} indices and with {len(index)} before it is defined",
                              known=trace.known, repair="give one index per axis")
@@ -63,46 +97,77 @@ class Look(NamedTuple):
     back: int
 
 
-def recurrent(early: Early, value: Expression, order: tuple) -> Array:
-    """The tensor of a definition whose right side reads the tensor itself."""
-    trace = current()
-    if not all(isinstance(item, Rank) for item in order) or len(order) != early.ndim:
-        raise TraceError(f"a tensor with {early.ndim} axes reads itself and is defined with other axes",
-                         known=trace.known, repair="name one rank for each axis on the left: D[t, s] = ...")
-    shown = ordered(value, order)
-    tensor = shown.source
-    kind = tensor.dtype.letter
-    if TYPES[trace.kinds.get(early.place, "i")].letter != kind:
-        raise Again(early.place, kind)
-    built = _Unrolled(early, tensor)
-    body = built(tensor.body)
-    for axis in sorted(built.labels, reverse=True):
-        ranks, extents = tensor.ranks[axis + 1:], tensor.extents[axis + 1:]
-        count, label = built.most[axis], built.labels[axis]
-        states = [cas.Access(cas.State(label, place, tensor.dtype, len(ranks), ()), tuple(map(cas.Index, ranks)), None)
-                  for place in range(count - 1)]
-        scan = carried(cas.Scan(tensor.ranks[axis], tensor.extents[axis], label, (ranks,) * count, (extents,) * count,
-                                (const(0, tensor.dtype),) * count, (body, *states), False, False, False))
-        body = cas.Access(cas.History(scan, 0), tuple(map(cas.Index, tensor.ranks[axis:])), None)
-    return Array(cas.Tensor(tensor.ranks, tensor.extents, body), tensor.extents, shown.name, dtype=shown.dtype)
+def _open_in(value: Expression) -> list[tuple[Early, Line | None]]:
+    """The tensors of which an expression has elements that were read early, and where the first was."""
+    return [(early, line) for early, line in current().early if early.label in value.node.free]
+
+
+def _recurrent(group: Mapping[Early, tuple[Expression, tuple]]) -> list[Array]:
+    """The tensors of definitions that read themselves and each other."""
+    trace, shown = current(), []
+    for early, (value, order) in group.items():
+        if not all(isinstance(item, Rank) for item in order) or len(order) != early.ndim:
+            raise TraceError(f"a tensor with {early.ndim} axes reads itself and is defined with other axes",
+                             known=trace.known, repair="name one rank for each axis on the left: D[t, s] = ...")
+        shown.append(ordered(value, order))
+        kind = shown[-1].source.dtype.letter
+        if TYPES[trace.kinds.get(early.place, "i")].letter != kind:
+            raise Again(early.place, kind)
+    unrolled = _Unrolled({early: array.source for early, array in zip(group, shown)})
+    bodies, ranks, extents = unrolled.bodies(), unrolled.ranks, unrolled.extents
+    for axis in sorted(unrolled.labels, reverse=True):
+        states, label, behind = unrolled.states(axis), unrolled.labels[axis], ranks[axis + 1:]
+        dtypes = [bodies[early].dtype for early, _ in states]
+        # the newest element of each tensor, and its older ones one step further back
+        steps = [bodies[early] if back == 1 else cas.Access(
+            cas.State(label, place - 1, dtype, len(behind), ()), tuple(map(cas.Index, behind)), None)
+            for place, ((early, back), dtype) in enumerate(zip(states, dtypes))]
+        scan = carried(cas.Scan(ranks[axis], extents[axis], label, (behind,) * len(states),
+                                (extents[axis + 1:],) * len(states), tuple(const(0, dtype) for dtype in dtypes),
+                                tuple(steps), False, False, False))
+        bodies = {early: cas.Access(cas.History(scan, states.index((early, 1))),
+                                    tuple(map(cas.Index, ranks[axis:])), None) for early in bodies}
+    return [Array(cas.Tensor(ranks, extents, bodies[early]), extents, array.name, dtype=array.dtype)
+            for early, array in zip(group, shown)]
 
 
 class _Unrolled:
-    """Puts states in place of what a definition reads of itself.
+    """Puts states in place of what definitions read of themselves and each other.
 
-    labels, most: for each axis along which it looks back, the label of the scan and how far it looks.
+    labels: for each axis along which they look back, the label of its scan; most: how far, for each tensor.
     """
 
-    def __init__(self, early: Early, tensor: cas.Tensor):
-        self.early, self.tensor = early, tensor
+    def __init__(self, tensors: Mapping[Early, cas.Tensor]):
+        self.tensors = tensors
+        self.of_label = {early.label: early for early in tensors}
+        first = next(iter(tensors.values()))
+        self.ranks, self.extents = first.ranks, first.extents
         self.labels: dict[int, cas.Label] = {}
-        self.most: dict[int, int] = {}
+        self.most: dict[tuple[Early, int], int] = {}
         self.done: dict[tuple, Node] = {}
+        for tensor in tensors.values():
+            if tensor.ranks != self.ranks:
+                names = [", ".join(rank.name for rank in ranks) for ranks in (self.ranks, tensor.ranks)]
+                raise TraceError(f"definitions over [{names[0]}] and [{names[1]}] read each other",
+                                 known=current().known, repair="name the same ranks on the left of both")
+            for rank, extent, other in zip(self.ranks, self.extents, tensor.extents):
+                current().equate(rank.name, extent, other, "one definition", "another that it reads")
+
+    def bodies(self) -> dict[Early, Expr]:
+        """The right sides with states; a first time only to see how far they look back."""
+        for _ in range(2):
+            self.done.clear()
+            made = {early: self(tensor.body) for early, tensor in self.tensors.items()}
+        return made
+
+    def states(self, axis: int) -> list[tuple[Early, int]]:
+        """The states of the scan along an axis: of each tensor, one for each step that they look back."""
+        return [(early, back) for early in self.tensors for back in range(1, self.most.get((early, axis), 1) + 1)]
 
     def __call__(self, node: Node, inner: Mapping[cas.Rank, Expr] | None = None) -> Node:
         """`inner`: the ranks bound between the definition and here, with their extents."""
         inner = {} if inner is None else inner
-        if self.early.label not in getattr(node, "free", ()):
+        if self.of_label.keys().isdisjoint(getattr(node, "free", ())):
             return node
         key = node, frozenset(inner.items())
         if key not in self.done:
@@ -111,9 +176,9 @@ class _Unrolled:
 
     def replaced(self, node: Node, inner: Mapping[cas.Rank, Expr]) -> Node:
         match node:
-            case cas.Access(cas.State(label=label)) if label is self.early.label:
+            case cas.Access(cas.State(label=label)) if label in self.of_label:
                 return self.element(node, tuple(self(index, inner) for index in node.indices), inner)
-            case Cast(arg, to) if self.early.label in arg.free:
+            case Cast(arg, to):
                 return _cast(self(arg, inner), arg.dtype, to)
             case cas.Reduce(ranks=ranks, extents=extents) | cas.Tensor(ranks=ranks, extents=extents):
                 inner = {**inner, **dict(zip(ranks, extents))}
@@ -126,19 +191,21 @@ class _Unrolled:
 
     def element(self, node: cas.Access, indices: tuple[Expr, ...], inner: Mapping[cas.Rank, Expr]) -> Expr:
         """What stands for one element: a state, and where there is none so far back what stands outside."""
-        look, tensor = self.look(node, inner), self.tensor
+        look, early = self.look(node, inner), self.of_label[node.source.label]
+        dtype = self.tensors[early].dtype
         line = current().lines.get(node)
         self.labels.setdefault(look.axis, cas.Label(current().next_label()))
-        self.most[look.axis] = max(self.most.get(look.axis, 1), look.back)
+        self.most[early, look.axis] = max(self.most.get((early, look.axis), 1), look.back)
         self.bind(indices[look.axis + 1:], look.axis + 1, inner)
-        outside = self.early.outside[node.source.place]
-        beyond = None if outside is None else number(outside, tensor.dtype, "pad")
-        state = cas.State(self.labels[look.axis], look.back - 1, tensor.dtype, len(indices) - look.axis - 1, ())
+        outside = early.outside[node.source.place]
+        beyond = None if outside is None else number(outside, dtype, "pad")
+        place = self.states(look.axis).index((early, look.back))
+        state = cas.State(self.labels[look.axis], place, dtype, len(indices) - look.axis - 1, ())
         found = cas.Access(state, indices[look.axis + 1:], beyond)
         current().lines.setdefault(found, line)
-        rank = tensor.ranks[look.axis]
+        rank = self.ranks[look.axis]
         if beyond is None:  # an access that is outside its axis wherever it counts
-            whole = cas.Tensor((rank,), (tensor.extents[look.axis],), const(0, tensor.dtype))
+            whole = cas.Tensor((rank,), (self.extents[look.axis],), const(0, dtype))
             beyond = cas.Access(whole, (indices[look.axis],), None)
             current().lines.setdefault(beyond, line)
             back = f"D[{rank.name} - {look.back}]"
@@ -146,11 +213,11 @@ class _Unrolled:
                                       f"guard it with ef.where({rank.name} >= {look.back}, {back}, ...), "
                                       "or say what lies before: D.pad(0.0)[...]")
         reaches = Map(OPS["greater_equal"], (cas.Index(rank), Const(look.back, I64)))
-        return _cast(Select(reaches, found, beyond), tensor.dtype, node.dtype)
+        return _cast(Select(reaches, found, beyond), dtype, node.dtype)
 
     def look(self, node: cas.Access, inner: Mapping[cas.Rank, Expr]) -> Look:
         """The first axis that is not read at its own rank, and how far back it is read. Raises: TraceError."""
-        for axis, (rank, index) in enumerate(zip(self.tensor.ranks, node.indices)):
+        for axis, (rank, index) in enumerate(zip(self.ranks, node.indices)):
             if rank not in inner:
                 match index:
                     case cas.Index(other) if other is rank:
@@ -159,18 +226,18 @@ class _Unrolled:
                             (op.name == "subtract" and back > 0) or (op.name == "add" and back < 0)):
                         return Look(axis, abs(back))
             break
-        own = ", ".join(rank.name for rank in self.tensor.ranks)
+        own = ", ".join(rank.name for rank in self.ranks)
         raise TraceError(f"a definition over [{own}] reads itself at points that are not earlier",
                          where=current().lines.get(node), known=current().known,
                          repair=f"read it at some axis a number of steps before its own rank, such as "
-                                f"{self.tensor.ranks[0].name} - 1, and at the bare ranks on all axes before that")
+                                f"{self.ranks[0].name} - 1, and at the bare ranks on all axes before that")
 
     def bind(self, indices: tuple[Expr, ...], first: int, inner: Mapping[cas.Rank, Expr]) -> None:
         """A bare rank is the whole axis: its extent is that of the axis."""
         for axis, index in enumerate(indices, first):
             if isinstance(index, cas.Index):
-                rank, size = index.rank, self.tensor.extents[axis]
-                known = inner[rank] if rank in inner else self.tensor.extents[self.tensor.ranks.index(rank)]
+                rank, size = index.rank, self.extents[axis]
+                known = inner[rank] if rank in inner else self.extents[self.ranks.index(rank)]
                 current().equate(rank.name, known, size, "the definition", f"axis {axis} of what it defines")
 
 

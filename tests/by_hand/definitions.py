@@ -67,3 +67,27 @@ def three_ways(X):
         S[a, b, c] = X[i, j, t] + S[a - 1, b, c] / 2 + S[a, b - 2, c] / 4 - S[a, b, c - 1] / 2
         S[a, b, c] += S[a - 1, b + 1, 4 - t + 1] / 8
     return S[1:-1, 2:-2, 1:-1]
+
+
+def affine_gaps(A, B):
+    shape = len(A) + 1, len(B) + 1
+    M, X, Y = (np.full(shape, -1000.0) for _ in range(3))
+    for i, j in np.ndindex(*shape):
+        if i and j:
+            M[i, j] = max(M[i - 1, j - 1], X[i - 1, j - 1], Y[i - 1, j - 1]) + (2 if A[i - 1] == B[j - 1] else -1)
+        elif not i and not j:
+            M[i, j] = 0
+        if i:
+            X[i, j] = max(M[i - 1, j] - 3, X[i - 1, j] - 1)
+        if j:
+            Y[i, j] = max(M[i, j - 1] - 3, Y[i, j - 1] - 1)
+    return np.maximum(np.maximum(M, X), Y), X
+
+
+def oscillators(F, w):
+    P, V = [np.ones(3)], [np.zeros(3), np.zeros(3)]  # with what lies before the beginning
+    for force in F:
+        P.append(P[-1] + V[-2] / 2)
+        V.append(0.9 * V[-1] - w * P[-2] / 4 + force / 8)
+    P, V = np.array(P[1:]), np.array(V[2:])
+    return P, V, (P > 0).cumsum(0)

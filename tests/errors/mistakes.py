@@ -761,3 +761,47 @@ def a_random_number_of_a_float():
 @mistake(ef.TraceError)
 def a_text_that_is_no_program():
     ef.parse("def f(A: f32[1]):\n    return A[i")
+
+
+@mistake(ef.TraceError)
+def definitions_that_read_each_other_over_other_ranks():
+    def f(A):
+        C, D = ef.tensor(), ef.tensor()
+        C[i] = D.pad(0.0)[i - 1] + A[i]
+        D[j] = C.pad(0.0)[j - 1] + A[j]
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def definitions_that_read_each_other_at_the_same_point():
+    def f(A):
+        C, D = ef.tensor(), ef.tensor()
+        C[i] = D[i] + A[i]
+        D[i] = C.pad(0.0)[i - 1]
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def a_definition_that_waits_for_ever():
+    def f(A):
+        C, D = ef.tensor(), ef.tensor()
+        C[i] = D.pad(0.0)[i - 1] + A[i]
+        return C
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def an_early_element_that_is_used_later():
+    def f(A):
+        C, D = ef.tensor(), ef.tensor()
+        before = C.pad(0.0)[i - 1]
+        C[i] = before + A[i]
+        D[i] = before * 2
+        return D
+
+    trial(f, V)

@@ -83,3 +83,28 @@ def three_ways(X):
     S[i, j, t] = X[i, j, t] + 0.5 * before[i - 1, j, t] + 0.25 * before[i, j - 2, t] - 0.5 * before[i, j, t - 1] + (
         0.125 * before[i - 1, j + 1, 4 - t])
     return S
+
+
+@program(lambda rng: (rng.integers(0, 4, 9), rng.integers(0, 4, 6)))
+@ef.kernel
+def affine_gaps(A, B):
+    """Gotoh's alignment: three tables that read each other; opening a gap costs 3, going on 1."""
+    M, X, Y = ef.tensor(), ef.tensor(), ef.tensor()
+    rows, columns = i.of(A.shape[0] + 1), j.of(B.shape[0] + 1)
+    best = ef.maximum(ef.maximum(M[i - 1, j - 1], X[i - 1, j - 1]), Y[i - 1, j - 1])
+    M[rows, columns] = ef.where((i == 0) & (j == 0), 0.0, ef.where(
+        (i == 0) | (j == 0), -1000.0, best + ef.where(A[i - 1] == B[j - 1], 2.0, -1.0)))
+    X[rows, columns] = ef.where(i == 0, -1000.0, ef.maximum(M[i - 1, j] - 3, X[i - 1, j] - 1))
+    Y[rows, columns] = ef.where(j == 0, -1000.0, ef.maximum(M[i, j - 1] - 3, Y[i, j - 1] - 1))
+    return ef.maximum(ef.maximum(M[i, j], X[i, j]), Y[i, j])[i, j], X
+
+
+@program(lambda rng: (rng.standard_normal((7, 3)), rng.standard_normal(3)))
+@ef.kernel
+def oscillators(F, w):
+    """A position and a speed, of which one looks back two steps; a count that waits for both; in one statement."""
+    P, V, N = ef.tensor(), ef.tensor(), ef.tensor()
+    V[t, d], P[t, d] = (0.9 * V.pad(0.0)[t - 1, d] - w[d] * P.pad(1.0)[t - 1, d] / 4 + F[t, d] / 8,
+                        P.pad(1.0)[t - 1, d] + V.pad(0.0)[t - 2, d] / 2)
+    N[t, d] = N.pad(0)[t - 1, d] + (P[t, d] > 0)
+    return P, V, N
