@@ -100,7 +100,7 @@ class _Ordering:
         path = first + _path([[rank for rank in ranks if rank in free[place]] for place in order],
                              [rank for rank in ranks if rank in reduce.free], sizes)
         made, needed = self.along(path, factors, reduce, bound, sizes)
-        return made if 2 * needed <= operations * (len(factors) - 1) else reduce
+        return made if 2 * needed <= operations * len(factors) else reduce
 
     def may_move(self, factor: Expr) -> bool:
         """Whether a factor may be read at points at which the sum as written does not read it: it never is absent,
@@ -112,21 +112,25 @@ class _Ordering:
 
     def along(self, path: list[tuple[int, ...]], factors: list[Expr], reduce: Reduce, bound: Mapping[Rank, Expr],
               sizes: Mapping[Rank, int]) -> tuple[Expr, int]:
-        """The sum in this order, and its operations."""
-        left, needed = list(factors), 0
+        """The sum in this order, and its operations: products that no sum keeps are done wherever they are read."""
+        left, needed, repeated = list(factors), 0, [0] * len(factors)
         for step in path:
             chosen = [left[place] for place in sorted(step)]
+            each = sum(repeated[place] for place in step) + len(chosen) - 1
             left = [factor for place, factor in enumerate(left) if place not in step]
+            repeated = [count for place, count in enumerate(repeated) if place not in step]
             here = frozenset().union(*(factor.free for factor in chosen))
             later = reduce.free.union(*(factor.free for factor in left))
             gone = tuple(rank for rank in reduce.ranks if rank in here and rank not in later)
             element = chosen[0]
             for factor in chosen[1:]:
                 element = Map(OPS["multiply"], (element, factor))
-            needed += math.prod(sizes[rank] for rank in here) * max(len(chosen) - 1, 1)
             if not left:
                 # a rank that no factor has multiplies by its extent: it stays in the last sum
                 gone += tuple(rank for rank in reduce.ranks if not any(rank in factor.free for factor in factors))
+            is_kept = bool(gone) or not left
+            needed += math.prod(sizes[rank] for rank in here.union(gone)) * (each + bool(gone)) * is_kept
+            repeated.append(0 if is_kept else each)
             if gone:
                 element = Reduce(reduce.monoid, gone, tuple(bound[rank] for rank in gone), (element,))
             if left and is_heavy(element):
