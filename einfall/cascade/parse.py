@@ -68,6 +68,7 @@ class _Parser(Parser):
         raise SyntaxError(f"an input is written like X: f32[2], not {ast.unparse(arg)}")
 
     def program(self) -> Cascade:
+        outputs = None
         for line in self.function.body:
             match line:
                 case ast.Assign([ast.Name(name)], value) | ast.Assign([ast.Subscript(ast.Name(name))], value):
@@ -76,6 +77,8 @@ class _Parser(Parser):
                     outputs = items
                 case ast.Return(value):
                     outputs = [value]
+        if outputs is None:
+            raise SyntaxError("the function returns nothing")
         return Cascade(self.function.name, tuple(self.inputs.values()), tuple(map(self.read, outputs)))
 
     def definition(self, name: str):

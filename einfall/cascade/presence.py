@@ -3,6 +3,8 @@
 The same rules as in run.py, on expressions instead of arrays (LANGUAGE, absent points).
 """
 
+import math
+
 import numpy as np
 
 from einfall.base.node import Node, postorder
@@ -91,7 +93,7 @@ def annihilations(op: Op, place: int, alternatives: Alternatives) -> Alternative
             if isinstance(value, Const):
                 if op.annihilated(place, value.value):
                     found.append((gone, value))
-            elif (zero is True) == (value.dtype is BOOL):
+            elif (zero is True) == (value.dtype is BOOL) and (value.dtype.is_float or abs(zero) < math.inf):
                 # a constant of extents: whether it is the value that decides is known at run time only
                 decisive = const(zero, value.dtype)
                 found.append((both(gone, Map(OPS["equal"], (value, decisive))), decisive))

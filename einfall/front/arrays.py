@@ -31,6 +31,7 @@ from einfall.front.expression import (
     is_whole,
     lift,
     of_this_call,
+    ordered,
     strong,
 )
 from einfall.front.pads import read as read_at
@@ -60,6 +61,8 @@ def whole(value, what: str) -> Array:
     found = fits(value)
     if found is None and isinstance(value, Array) and value.by_position:
         return of_this_call(value)
+    if isinstance(value, Expression) and not value.extents:  # a number that was computed
+        return ordered(value, ())
     if found is None:
         called = value._called() if isinstance(value, Symbolic) else repr(value)
         raise TraceError(f"{what} takes tensors, not {called}", known=current().known,

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from einfall.base.errors import CompileError
+from einfall.base.errors import CompileError, TraceError
 from einfall.cascade.agreement import share_of_tolerance
+from einfall.front.arguments import memory_of
 from einfall.front.kernel import Kernel, measured
 
 __all__ = ["Agreement", "check"]
@@ -31,17 +32,28 @@ def check(held: Kernel, *args, **options) -> Agreement:
 
     Raises: CompileError where a result is further away.
     """
+    if not isinstance(held, Kernel):
+        raise TraceError(f"ef.check takes a kernel, not {held!r}", repair="decorate the function with @ef.kernel")
+    if "out" in options:
+        raise TraceError("ef.check is called with out=, and would write it before it compares",
+                         repair=f"ef.check({held.__name__}, ...) without out=")
     results: list = []
     _flat(held(*args, **options), results)
     program, references = measured(held, args, options)
-    shares = tuple(share_of_tolerance(np.asarray(result), wanted) for result, wanted in zip(results, references))
+    shares = tuple(share_of_tolerance(_seen(result), wanted) for result, wanted in zip(results, references))
     for place, share in enumerate(shares):
         if not share <= 1:
-            found, wanted = np.asarray(results[place]), references[place].array
+            found, wanted = _seen(results[place]), references[place].array
             raise CompileError(f"result {place} of {held.__name__} is {share:.3g} tolerances from the reference: "
                                f"{_worst(found, wanted)}", known=str(program).splitlines()[0],
                                repair="report it with this call: a kernel must never do this")
     return Agreement(held.__name__, shares)
+
+
+def _seen(result) -> np.ndarray:
+    """A result as NumPy sees it."""
+    return result if isinstance(result, np.ndarray) else memory_of(result) if hasattr(result, "numpy") else np.asarray(
+        result)
 
 
 def _worst(found: np.ndarray, wanted: np.ndarray) -> str:

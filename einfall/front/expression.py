@@ -5,6 +5,7 @@ them, affine accesses that may still give one, whether its type is weak (Python 
 nominal type: nodes of f16 and bf16 numbers are f32, and rounded where a kernel returns them or a user casts to them.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from types import EllipsisType
 from typing import NamedTuple
@@ -24,8 +25,8 @@ from einfall.scalar.nodes import Cast, Const, Expr, Select, cast, const
 from einfall.scalar.nodes import Map as MapNode
 from einfall.scalar.ops import OPS
 
-__all__ = ["BY_POSITION", "Array", "Binding", "Expression", "Rank", "Symbolic", "apply", "common", "is_whole", "lift",
-           "merged", "ranks", "rounded", "strong"]
+__all__ = ["BY_POSITION", "Array", "Binding", "Expression", "Rank", "Symbolic", "affine", "apply", "common", "is_whole",
+           "lift", "merged", "ranks", "rounded", "strong"]
 
 BY_POSITION: dict[str, Callable] = {}  # what tensors do without ranks: arrays.py and shapes.py write it here
 
@@ -327,11 +328,15 @@ class Array(Symbolic):
 def number(value, dtype: DType, what: str) -> Const:
     """A Python number as a constant of a type. Raises: TraceError where the type does not hold it."""
     value = value.item() if isinstance(value, np.generic) else value
-    whole = np.isfinite(value) and int(value) == value
+    whole = isinstance(value, int) or (math.isfinite(value) and int(value) == value)
     if not (dtype.is_float or (whole and int(dtype.lowest) <= value <= int(dtype.highest))):
         raise TraceError(f"{what} of {value!r}, which {dtype} does not hold",
                          repair=f"give a number of type {dtype}, or cast the tensor first")
-    return const(value, dtype)
+    try:
+        return const(value, dtype)
+    except OverflowError:
+        raise TraceError(f"{what} of a number that no float holds",
+                         repair="use math.inf, or a smaller number") from None
 
 
 def of_this_call(value: "Expression | Array"):
@@ -575,7 +580,7 @@ def _index(array: Array, axis: int, index) -> tuple[Expression, list[Affine]]:
         raise ShapeError(f"axis {axis} of {array.name} is indexed with a {part.dtype}", known=trace.known,
                          repair="use integers: x.astype(ef.i64), or ef.where(condition, ...) for a mask")
     node = cast(part.node, I64)
-    found = None if array.pads[axis] is not None else _affine(node)
+    found = None if array.pads[axis] is not None else affine(node)
     access = []
     # factors beyond 64 bits wrap around where they are computed: they give no extent
     if found is not None and found[0] and all(abs(value) <= I64.highest for value in (*found[0].values(), found[1])):
@@ -589,7 +594,7 @@ def index_of(array: Array, axis: int, index) -> Expr:
     return _index(array, axis, index)[0].node
 
 
-def _affine(node: Expr) -> tuple[dict[str, int], int] | None:
+def affine(node: Expr) -> tuple[dict[str, int], int] | None:
     """A sum of ranks with constant factors and a constant; None for anything else."""
     match node:
         case Const(value):
@@ -597,20 +602,20 @@ def _affine(node: Expr) -> tuple[dict[str, int], int] | None:
         case cas.Index(rank):
             return {rank.name: 1}, 0
         case MapNode(op, (left, right)) if op.name in ("add", "subtract"):
-            one, two, sign = _affine(left), _affine(right), 1 if op.name == "add" else -1
+            one, two, sign = affine(left), affine(right), 1 if op.name == "add" else -1
             if one is None or two is None:
                 return None
             names = dict.fromkeys((*one[0], *two[0]))
             sums = {name: one[0].get(name, 0) + sign * two[0].get(name, 0) for name in names}
             return {name: factor for name, factor in sums.items() if factor}, one[1] + sign * two[1]
         case MapNode(op, (left, right)) if op.name == "multiply":
-            one, two = _affine(left), _affine(right)
+            one, two = affine(left), affine(right)
             if one is None or two is None or (one[0] and two[0]):
                 return None
             (terms, offset), factor = (one, two[1]) if one[0] else (two, one[1])
             return {name: value * factor for name, value in terms.items() if factor}, offset * factor
         case MapNode(op, (arg,)) if op.name == "negative":
-            below = _affine(arg)
+            below = affine(arg)
             return None if below is None else ({name: -value for name, value in below[0].items()}, -below[1])
     return None
 

@@ -121,7 +121,14 @@ def reciprocal(x) -> Expression:
 
 def hypot(x, y) -> Expression:
     """The length of (x, y)."""
+    x, y = in_float(x), in_float(y)
     return apply("sqrt", x * x + y * y)
+
+
+def in_float(x):
+    """Integers and booleans as the default float, before anything can wrap; anything else as it is."""
+    dtype = getattr(x, "dtype", None)
+    return converted(x, current().default_float) if isinstance(dtype, DType) and not dtype.is_float else x
 
 
 # Reductions: `over=` ranks of an expression, or along `axis=` of a tensor (all axes where none is named), where reduced
@@ -183,6 +190,9 @@ def reduction(name: str, x, over) -> Expression:
     if node.dtype.letter not in NAMED[name][2]:
         raise TraceError(f"ef.{name} is not defined on {node.dtype}", known=current().known,
                          repair="cast the operand first: x.astype(ef.i64)")
+    if not ranks:  # of each element alone
+        return Expression(node, part.extents, weak=part.weak and node.dtype is part.dtype, affine=part.affine,
+                          dtype=part.dtype)
     nodes, sizes, left, affine = binder([part], ranks, f"ef.{name}")
     weak = part.weak and node.dtype is part.dtype
     return Expression(cas.Reduce(named(name, node.dtype), nodes, sizes, (node,)), left, weak=weak, affine=affine,
@@ -259,6 +269,8 @@ def _arg(name: str, x, over, carry):
     part = strong(part)
     carried = [strong(operand(item, f"ef.{name}"))
                for item in (() if carry is None else carry if isinstance(carry, tuple) else (carry,))]
+    if not ranks:  # of one element
+        return Expression(Const(0, I64), {}) if carry is None else (Expression(Const(0, I64), {}), *carried)
     nodes, sizes, left, affine = binder([part, *carried], ranks, f"ef.{name}")
     place: Expr = Const(0, I64)
     for rank, size in zip(nodes, sizes):

@@ -45,6 +45,7 @@ from einfall.plan.fusion import worthwhile
 from einfall.plan.vectors import Copy, are_worthwhile
 from einfall.report.explain import CallData, Explanation, explanation
 from einfall.runtime.launch import Plan, refuse_what_no_memory_holds
+from einfall.scalar.dtypes import BOOL, I64, DType
 from einfall.scalar.nodes import Expr
 from einfall.tile.text import text as tile_text
 
@@ -330,32 +331,64 @@ def traced(held: Kernel, arguments: Arguments) -> Program:
 
 
 def _traced(held: Kernel, arguments: Arguments) -> Program:
-    """Again with other types where a definition that reads itself turns out to be of another kind than thought."""
+    """Again with other types where a definition that reads itself turns out to be of another type than thought.
+
+    It is thought of as an integer that takes the type of what it meets; where that gives i64 or an error, as a
+    boolean; then as what its right side is, until that is what was thought.
+    """
     allow_deep_recursion()
-    kinds: dict[int, str] = {}
-    failed: TraceError | None = None
+    guesses = Guesses()
     while True:
-        trace = trace_of(arguments, kinds)
+        trace = trace_of(arguments, guesses.dtypes)
         try:
             return _traced_as(held, arguments, trace)
         except Again as other:
-            if other.place in kinds:
-                raise failed or TraceError(
-                    "a definition that reads itself is of no type: each reading of it makes another",
-                    known=trace.known, where=other.line, repair="cast the right side: (...).astype(ef.f32)") from None
-            kinds[other.place] = other.kind
+            guesses.learn(other, trace)
         except TraceError as error:
-            # integers are thought of first, and conditions do not go with them
-            unknown = [place for place, (early, _) in enumerate(trace.early) if place not in kinds]
-            if failed is not None or not unknown:
-                raise failed or error from None
-            failed, kinds[unknown[-1]] = error, "b"
+            guesses.try_another(error, trace)
 
 
-def trace_of(arguments: Arguments, kinds: Mapping[int, str]) -> Trace:
+class Guesses:
+    """What types definitions that read themselves are thought to have, by their place among such."""
+
+    def __init__(self):
+        self.dtypes: dict[int, DType] = {}
+        self.tried: dict[int, set[DType]] = {}
+        self.failed: dict[int, TraceError | None] = {}  # boolean for now: what went wrong before, if something did
+
+    def learn(self, other: Again, trace: Trace) -> None:
+        """The right side has that type. Raises: TraceError where there is none that it stays with."""
+        place, tried = other.place, self.tried.setdefault(other.place, set())
+        if place not in self.dtypes and other.dtype is I64:
+            self.dtypes[place], self.failed[place] = BOOL, None
+            return
+        self.failed.pop(place, None)
+        if other.dtype in tried:
+            raise TraceError("a definition that reads itself is of no type: each reading of it makes another",
+                             known=trace.known, where=other.line, repair="cast the right side: (...).astype(ef.f32)")
+        tried.add(other.dtype)
+        self.dtypes[place] = other.dtype
+
+    def try_another(self, error: TraceError, trace: Trace) -> None:
+        """Conditions do not go with integers, nor numbers with booleans. Raises: the error where neither helps."""
+        for place in reversed(range(len(trace.early))):
+            if place not in self.dtypes:
+                self.dtypes[place], self.failed[place] = BOOL, error
+                return
+            if place in self.failed:
+                before = self.failed.pop(place)
+                if before is not None:
+                    raise before
+                self.dtypes[place] = I64
+                self.tried.setdefault(place, set()).add(I64)
+                return
+        raise error
+
+
+def trace_of(arguments: Arguments, guesses: Mapping[int, DType]) -> Trace:
     """A tracing that begins."""
     dtypes = {item.dtype for item in arguments.inputs.values() if isinstance(item, Input)}
-    return Trace(arguments.sizes, widest_float(dtypes), arguments.known, kinds)
+    return Trace(arguments.sizes, widest_float(dtypes), arguments.known, guesses)
 
 
 def _traced_as(held: Kernel, arguments: Arguments, trace: Trace) -> Program:

@@ -9,19 +9,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from einfall.base.errors import Line, TraceError, user_line
-from einfall.base.node import Node, rebuild
+from einfall.base.node import Node, rebuild, rewrite
 from einfall.cascade import nodes as cas
-from einfall.cascade.scope import bound_here, carried
-from einfall.front.expression import Array, Expression, Rank, lift, number, ordered
+from einfall.cascade.scope import carried
+from einfall.front.expression import Array, Expression, Rank, affine, lift, number, ordered
 from einfall.front.trace import Again, current
-from einfall.scalar.dtypes import BOOL, F64, I64, DType
+from einfall.scalar.dtypes import I64, DType
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast, const
 from einfall.scalar.ops import OPS
 
 __all__ = ["Early"]
-
-TYPES = {"i": I64, "f": F64, "b": BOOL}
-
 
 class Early:
     """A tensor before it is defined: its elements may be read by its own definition, at earlier points."""
@@ -82,12 +79,13 @@ class Early:
                                  repair="read it at ranks, and earlier: D[t - 1, s]")
             parts.append(part)
         extents = {name: part.extents[name] for part in parts for name in part.extents}
-        dtype = TYPES[trace.kinds.get(self.place, "i")]
+        dtype = trace.guesses.get(self.place)  # none yet: an integer that takes the type of what it meets
         self.outside.append(outside)
-        node = cas.Access(cas.State(self.label, len(self.outside) - 1, dtype, self.ndim, ()),
+        computed = I64 if dtype is None else dtype.computed
+        node = cas.Access(cas.State(self.label, len(self.outside) - 1, computed, self.ndim, ()),
                           tuple(cast(part.node, I64) for part in parts), None)
         trace.lines[node] = user_line()
-        return Expression(node, extents, weak=dtype is not BOOL)
+        return Expression(node, extents, weak=dtype is None, dtype=dtype)
 
 
 class Look(NamedTuple):
@@ -110,9 +108,8 @@ def _recurrent(group: Mapping[Early, tuple[Expression, tuple]]) -> list[Array]:
             raise TraceError(f"a tensor with {early.ndim} axes reads itself and is defined with other axes",
                              known=trace.known, repair="name one rank for each axis on the left: D[t, s] = ...")
         shown.append(ordered(value, order))
-        kind = shown[-1].source.dtype.letter
-        if TYPES[trace.kinds.get(early.place, "i")].letter != kind:
-            raise Again(early.place, kind)
+        if trace.guesses.get(early.place) is not shown[-1].dtype:
+            raise Again(early.place, shown[-1].dtype)
     unrolled = _Unrolled({early: array.source for early, array in zip(group, shown)})
     bodies, ranks, extents = unrolled.bodies(), unrolled.ranks, unrolled.extents
     for axis in sorted(unrolled.labels, reverse=True):
@@ -186,8 +183,14 @@ class _Unrolled:
                 inner = {**inner, node.rank: node.extent}
                 inner.update((rank, extent) for some, sizes in zip(node.axes, node.extents)
                              for rank, extent in zip(some, sizes))
-        assert not bound_here(node) - inner.keys() - {getattr(node, "label", None)}
-        return rebuild(node, lambda child: self(child, inner))
+        made = rebuild(node, lambda child: self(child, inner))
+        if isinstance(made, cas.Scan):  # its states had said that it is free in what was read early
+            plain = [rewrite(step, lambda state: cas.State(state.label, state.place, state.type, state.ndim, ())
+                             if isinstance(state, cas.State) and state.label is made.label else None)
+                     for step in made.steps]
+            made = carried(cas.Scan(made.rank, made.extent, made.label, made.axes, made.extents, made.inits,
+                                    tuple(plain), made.exclusive, made.reverse, made.last))
+        return made
 
     def element(self, node: cas.Access, indices: tuple[Expr, ...], inner: Mapping[cas.Rank, Expr]) -> Expr:
         """What stands for one element: a state, and where there is none so far back what stands outside."""
@@ -219,12 +222,11 @@ class _Unrolled:
         """The first axis that is not read at its own rank, and how far back it is read. Raises: TraceError."""
         for axis, (rank, index) in enumerate(zip(self.ranks, node.indices)):
             if rank not in inner:
-                match index:
-                    case cas.Index(other) if other is rank:
+                factors, offset = affine(index) or ({}, 0)
+                if factors == {rank.name: 1} and offset <= 0:
+                    if offset == 0:
                         continue
-                    case Map(op, (cas.Index(other), Const(back))) if other is rank and (
-                            (op.name == "subtract" and back > 0) or (op.name == "add" and back < 0)):
-                        return Look(axis, abs(back))
+                    return Look(axis, -offset)
             break
         own = ", ".join(rank.name for rank in self.ranks)
         raise TraceError(f"a definition over [{own}] reads itself at points that are not earlier",

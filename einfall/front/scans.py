@@ -60,13 +60,25 @@ def scan(step: Callable, *, over: Rank, init, exclusive: bool = False, reverse: 
         if over.name in item.extents:
             raise TraceError(f"the init of a scan over {over.name} depends on {over.name}", known=current().known,
                              repair=f"index with a number, as in X[0], or with another rank than {over.name}")
+    steps = _stable(step, label, inits, axes)
+    for place, (init, made) in enumerate(zip(inits, steps)):
+        dtype = _state_type(init, made)
+        if init.weak and dtype.is_int and dtype is not I64:  # it wraps as integers of its type do, in the step as well
+            inits[place] = Expression(fitted(init, dtype), init.extents, affine=init.affine, dtype=dtype)
+            steps = []
+    steps = steps or _stable(step, label, inits, axes)
+    return _built(label, over, axes, inits, steps, (exclusive, reverse, last), is_tuple)
+
+
+def _stable(step: Callable, label: cas.Label, inits: list[Expression], axes: list) -> list[Expression]:
+    """The new states; one that becomes wider than its init is that wide in the step as well."""
     dtypes: list[DType] = []
     given = [item.dtype for item in inits]
-    while given != dtypes:  # a state that becomes wider than its init is that wide in the step as well
+    while given != dtypes:
         dtypes = given
         steps = _steps(step, [_argument(label, place, *of) for place, of in enumerate(zip(inits, axes, dtypes))])
         given = [dtype if init.weak else _state_type(init, made) for init, made, dtype in zip(inits, steps, dtypes)]
-    return _built(label, over, axes, inits, steps, (exclusive, reverse, last), is_tuple)
+    return steps
 
 
 def _steps(step: Callable, arguments: list) -> list[Expression]:

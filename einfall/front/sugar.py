@@ -7,7 +7,7 @@ import math
 
 from einfall.front.arrays import with_axis
 from einfall.front.expression import apply, lift
-from einfall.front.functions import largest, logsumexp, mean, total, var, where
+from einfall.front.functions import in_float, largest, logsumexp, mean, total, var, where
 
 __all__ = ["cross_entropy", "layer_norm", "log_softmax", "rms_norm", "softmax"]
 
@@ -15,6 +15,7 @@ __all__ = ["cross_entropy", "layer_norm", "log_softmax", "rms_norm", "softmax"]
 @with_axis("ef.softmax", keeps=True)
 def softmax(x, *, over, empty=None):
     """exp(x) / sum(exp(x)), shifted by the maximum; over nothing (all -inf) NaN, or `empty`."""
+    x = in_float(x)
     top = largest(x, over=over)
     p = apply("exp", x - top)
     result = p / total(p, over=over)
@@ -36,7 +37,8 @@ def layer_norm(x, *, over, eps=1e-5):
 @with_axis("ef.rms_norm", keeps=True)
 def rms_norm(x, *, over, eps=1e-6):
     """x / sqrt(mean(x²) + eps)."""
-    return lift(x) / apply("sqrt", mean(lift(x) * lift(x), over=over) + eps)
+    part = in_float(x)
+    return part / apply("sqrt", mean(part * part, over=over) + eps)
 
 
 @with_axis("ef.cross_entropy")

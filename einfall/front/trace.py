@@ -31,14 +31,14 @@ _CURRENT: contextvars.ContextVar["Trace | None"] = contextvars.ContextVar("einfa
 
 
 class Again(BaseException):
-    """The type of a definition that reads itself is of another kind than thought: the tracing begins again.
+    """The type of a definition that reads itself is another than thought: the tracing begins again.
 
     No Exception, so that user code does not catch it.
     """
 
-    def __init__(self, place: int, kind: str):
-        super().__init__(place, kind)
-        self.place, self.kind, self.line = place, kind, user_line()
+    def __init__(self, place: int, dtype: DType):
+        super().__init__(place, dtype)
+        self.place, self.dtype, self.line = place, dtype, user_line()
 
 
 class Constraint(NamedTuple):
@@ -57,7 +57,7 @@ class Trace:
     Python code looks at a shape: such axes are in `fixed`."""
 
     def __init__(self, sizes: Mapping[str, tuple[int, ...]], default_float: DType, known: str,
-                 kinds: Mapping[int, str] | None = None):
+                 guesses: Mapping[int, DType] | None = None):
         self.sizes, self.default_float, self.known = sizes, default_float, known
         self.constraints: list[Constraint] = []
         self.nonnegative: list[tuple[str, Expr, Line | None]] = []
@@ -68,7 +68,7 @@ class Trace:
         self.told: dict[Node, tuple[str, str]] = {}  # accesses that stand for something else: its name, and a repair
         self.labels = 0
         self.early: list[tuple[object, Line | None]] = []  # definitions that were read before they were defined
-        self.kinds = kinds or {}  # those whose type is not an integer, by their place in `early`
+        self.guesses = guesses or {}  # the types that they are thought to have, by their place in `early`
         self.scopes: list[dict[str, list[tuple[Expr, str]]]] = [{}]  # per kernel: rank -> its extents and who gave them
         self.scope = 0
         self.resolving: set[Extent] = set()

@@ -48,10 +48,16 @@ def _machine():
     return llvm.Target.from_default_triple().create_target_machine(features=features, opt=2)
 
 
+@functools.cache
+def _pass_builder():
+    """Kept: llvmlite's objects do not survive Ctrl-C while they are closed."""
+    return llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options(speed_level=2))
+
+
 def compile_module(module: Module) -> MachineCode:
     """The machine code of a module. Raises: CompileError where LLVM refuses the text."""
     with _LOCK:
-        machine = _machine()
+        _machine()
         try:
             parsed = llvm.parse_assembly(module.text)
             parsed.verify()
@@ -60,7 +66,7 @@ def compile_module(module: Module) -> MachineCode:
         manager = llvm.create_new_module_pass_manager()
         for name in PASSES:
             getattr(manager, f"add_{name}_pass")()
-        manager.run(parsed, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2)))
+        manager.run(parsed, _pass_builder())
         engine = llvm.create_mcjit_compiler(parsed, _fresh_machine())
         engine.finalize_object()
         return MachineCode(module.name, module.text, module.layout, engine.get_function_address(module.name), engine)
