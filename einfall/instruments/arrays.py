@@ -293,7 +293,7 @@ def filled(w: Writer, table: Table) -> Table:
     sizes = table.sizes[int(w.rng.integers(len(table.sizes))):]
     sizes = tuple(w.pick((size, size, 1)) for size in sizes)
     shape = f"({', '.join(map(str, sizes))},)"
-    text, number = w.pick(((f"ef.zeros({shape})", 0.0), (f"ef.ones({shape})", 1.0),
+    text, number = w.pick(((f"ef.zeros({shape})", 0.0), (f"ef.zeros({shape})", 0.0), (f"ef.ones({shape})", 1.0),
                            (f"ef.full({shape}, 0.5)", 0.5), (f"ef.full({shape}, -1.25)", -1.25)))
     return Table(text, sizes, Value("", (), "f", number, number, 0.25), ("",) * len(sizes))
 
@@ -386,4 +386,4 @@ def along(w: Writer, table: Table) -> Table | None:
 
 STEPS = [turned, turned, with_one_more, squeezed, repeated, reshaped, flipped, part, part, joined, joined, taken,
          triangle, mapped, mapped, multiplied, multiplied, reduced, reduced, along]
-ARRAYS = [(3.0, arrays)]
+ARRAYS = [(2.6, arrays)]
