@@ -43,6 +43,7 @@ from einfall.front.pads import read as read_at
 from einfall.front.trace import arithmetic, current
 from einfall.scalar.dtypes import DTYPES, I64, DType
 from einfall.scalar.nodes import Cast, Const, Expr, Map, cast, const
+from einfall.scalar.ops import OPS
 
 __all__ = ["arange", "broadcast_to", "concat", "expand_dims", "flip", "full", "matmul", "matrix_transpose", "ones",
            "permute_dims", "reshape", "squeeze", "stack", "take", "tril", "triu", "zeros"]
@@ -352,7 +353,8 @@ def concat(arrays, *, axis=0) -> Array:
     made = None
     for number in reversed(range(len(parts))):
         begin = ends[number - 1] if number else ZERO
-        index = arithmetic("subtract", here.node, begin)
+        # never a bare rank, which would say that the part is as long as the whole
+        index = arithmetic("subtract", here.node, begin) if number else Map(OPS["add"], (here.node, ZERO))
         element = frame.over(read(parts[number], [index if rank is ranks[place] else cas.Index(rank)
                                                   for rank in ranks]))
         made = element if made is None else where(here < Expression(ends[number], {}, weak=True), element, made)

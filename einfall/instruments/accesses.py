@@ -14,7 +14,7 @@ def natural(w: Writer, table: Table) -> Value:
 
 def read(w: Writer, table: Table, beside: tuple[str, ...] = ()) -> Value | None:
     """The tensor at drawn indices, guarded or padded where they may leave it."""
-    texts, ranks, conditions, is_bare = [], list(beside), [], []
+    texts, ranks, conditions, is_bare, beyond = [], list(beside), [], [], []
     for axis, size in enumerate(table.sizes):
         for _ in range(4):
             text, own, leaves = index(w, table, axis, size)
@@ -26,16 +26,17 @@ def read(w: Writer, table: Table, beside: tuple[str, ...] = ()) -> Value | None:
         ranks += own
         is_bare.append(text in own)
         if leaves:
+            beyond.append(axis)
             conditions.append(f"({text} >= 0) & ({text} < {table.text}.shape[{axis}])")
     used = tuple(dict.fromkeys(ranks[len(beside):]))
     element = table.element._replace(ranks=used, is_number=False)
     access = subscript(texts)
     if not conditions:
         if not all(is_bare) and w.chance(0.1):  # a pad that nothing needs
-            return padded(w, table, access, element)
+            return padded(w, table, access, element, [])
         return element._replace(text=f"{table.text}{access}")
-    if w.chance(0.5):
-        return padded(w, table, access, element)
+    if w.chance(0.6):
+        return padded(w, table, access, element, beyond)
     filler = fill(w, element)
     inside = " & ".join(conditions)
     if w.chance(0.2):
@@ -43,9 +44,25 @@ def read(w: Writer, table: Table, beside: tuple[str, ...] = ()) -> Value | None:
     return widened(element, filler, f"ef.where({inside}, {table.text}{access}, {filler.text})")
 
 
-def padded(w: Writer, table: Table, access: str, element: Value) -> Value:
-    filler = fill(w, element)
-    return widened(element, filler, f"{table.text}.pad({filler.text}){access}")
+def padded(w: Writer, table: Table, access: str, element: Value, beyond: list[int]) -> Value:
+    """The access with something outside: the same on every axis, or on each of those that it may leave."""
+    fillers: list[Value] = []
+
+    def outside(*axes: int) -> str:
+        if all(table.sizes[axis] for axis in axes) and w.chance(0.45):  # nothing is near an axis of size 0
+            return w.pick(('"edge"', '"wrap"'))
+        fillers.append(fill(w, element))
+        return fillers[-1].text
+
+    if beyond and w.chance(0.3):
+        more = [axis for axis in range(len(table.sizes)) if axis in beyond or w.chance(0.2)]
+        pads = [(w.pick((axis, axis, axis - len(table.sizes))), outside(axis)) for axis in w.shuffled(more)]
+        pad = "{" + ", ".join(f"{axis}: {text}" for axis, text in pads) + "}"
+    else:
+        pad = outside(*range(len(table.sizes)))
+    for filler in fillers:
+        element = widened(element, filler, "")
+    return element._replace(text=f"{table.text}.pad({pad}){access}")
 
 
 def fill(w: Writer, element: Value) -> Value:

@@ -8,13 +8,17 @@ import numpy as np
 
 from einfall.front.kernel import Kernel
 from einfall.instruments.accesses import garbage, natural
+from einfall.instruments.arrays import ARRAYS
 from einfall.instruments.moves import MOVES
 from einfall.instruments.reach import reached
+from einfall.instruments.recurrences import RECURRENCES
+from einfall.instruments.selections import SELECTIONS
 from einfall.instruments.writer import Argument, Value, Writer, subscript
 
 __all__ = ["Generated", "generate", "reached", "with_other_garbage"]
 
 RESULTS = 6  # more values than these that nothing reads go unseen
+STATEMENTS = [*MOVES, *SELECTIONS, *RECURRENCES, *ARRAYS]  # (weight, move)
 
 
 class Generated(NamedTuple):
@@ -33,11 +37,12 @@ def generate(seed: int) -> Generated:
     w = Writer(rng)
     begin(w)
     wanted = len(w.lines) + int(rng.integers(3, 18))
-    weights = np.array([weight for weight, _ in MOVES]) / sum(weight for weight, _ in MOVES)
+    weights = np.array([weight for weight, _ in STATEMENTS])
+    weights /= weights.sum()
     for _ in range(60):
         if len(w.lines) >= wanted:
             break
-        _, move = MOVES[int(rng.choice(len(MOVES), p=weights))]
+        _, move = STATEMENTS[int(rng.choice(len(STATEMENTS), p=weights))]
         made = move(w)
         if made is not None and not made.is_number and made.text not in w.names and w.fit_together(made.ranks):
             w.let(made)

@@ -682,4 +682,4 @@ def state_with_axes(w: Writer, rank: str, value: Value, factor: Value, init: Val
 
 MOVES = [(10, maps), (1.5, functions), (1.5, casts), (2.5, selections), (3.5, reductions), (0.8, statistics),
          (2.0, contractions), (1.2, sugar), (0.9, arguments), (0.8, monoids), (0.8, scatters), (1.5, tensors),
-         (2.5, accesses), (0.7, definitions), (0.8, cumulatives), (1.8, scans), (1.0, guarded), (0.8, attentions)]
+         (2.5, accesses), (0.7, definitions), (0.8, cumulatives), (1.8, scans), (1.3, guarded), (0.8, attentions)]

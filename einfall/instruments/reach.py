@@ -1,5 +1,7 @@
 """What a program reaches: operators, monoids, nodes, types, and the features of the language."""
 
+import ast
+import re
 from collections import Counter
 
 import numpy as np
@@ -30,6 +32,11 @@ FEATURES = ["absent", "affine", "affine-two", "broadcast", "diagonal", "element"
             "multi-reduce", "negative-stride", "non-commutative", "odd-stride", "order", "pad", "rename", "results",
             "scalar", "scan-axes", "scan-exclusive", "scan-last", "scan-reverse", "scan-states", "shadow", "shift",
             "split", "stride"]
+WRITTEN = {  # what leaves no trace of its own in a cascade: how it is written
+    "edge": r'pad\("edge"\)', "wrap": r'pad\("wrap"\)', "pad-of-axes": r"\.pad\(\{", "carry": r"carry=",
+    "array-axis": r"axis=", "array-keepdims": r"keepdims=", "array-product": r" @ ", "array-transpose": r"\.m?T\b",
+    "array-semiring": r"semiring=", "drop": r'outside="drop"'}
+FEATURES += [*WRITTEN, "reads-itself", "reads-itself-along-two"]
 
 
 def told_rare(found: Counter, wanted: list[str], programs: int) -> bool:
@@ -40,9 +47,10 @@ def told_rare(found: Counter, wanted: list[str], programs: int) -> bool:
     return bool(rare) and programs >= MANY
 
 
-def reached(program: Cascade, arguments: tuple = ()) -> Counter:
-    """How often each thing occurs; what lies in the arguments (strides, extents) counts where they are given."""
-    found: Counter = Counter()
+def reached(program: Cascade, arguments: tuple = (), source: str = "") -> Counter:
+    """How often each thing occurs; what lies in the arguments (strides, extents) or is only seen in the source counts
+    where these are given."""
+    found: Counter = Counter(f"feature:{feature}" for feature in features_of_source(source))
     extents: dict[Rank, set[Expr]] = {}
     for node in postorder(*program.outputs):
         binders = {Reduce: ("ranks", "extents"), Tensor: ("ranks", "extents")}.get(type(node))
@@ -83,6 +91,33 @@ def features_of(value) -> list[str]:
              "missing-number": value.dtype.kind == "f" and bool(np.isnan(value).any()),
              "infinity": value.dtype.kind == "f" and bool(np.isinf(value).any())}
     return [name for name, holds in tests.items() if holds]
+
+
+def features_of_source(source: str) -> list[str]:
+    """What a program says that its cascade may hold for other reasons too."""
+    quoted = source.replace("'", '"')
+    found = [name for name, pattern in WRITTEN.items() for _ in re.findall(pattern, quoted)]
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Assign([ast.Subscript(ast.Name(name), order)], value):
+                axes = looks_back(name, order, value)
+                found += ["reads-itself"] * (len(axes) > 0) + ["reads-itself-along-two"] * (len(axes) > 1)
+    return found
+
+
+def looks_back(name: str, order: ast.expr, value: ast.expr) -> set[int]:
+    """The axes along which a definition reads itself: the first in each access that is not at its own rank."""
+    own, axes = indices_of(order), set()
+    for node in ast.walk(value):
+        match node:
+            case ast.Subscript(ast.Name(read) | ast.Call(ast.Attribute(ast.Name(read), "pad")), index) if read == name:
+                places = indices_of(index)
+                axes.add(next(axis for axis, pair in enumerate(zip(own, places)) if pair[0] != pair[1]))
+    return axes
+
+
+def indices_of(index: ast.expr) -> list[str]:
+    return [ast.unparse(item) for item in (index.elts if isinstance(index, ast.Tuple) else [index])]
 
 
 def features(node: Node, extents: dict[Rank, set[Expr]]) -> list[str]:

@@ -29,7 +29,7 @@ def trial(seed: int) -> tuple[Counter, str]:
     """What a program reaches, and what went wrong with it."""
     program = generate(seed)
     cascade = program.kernel.trace(*program.arguments).cascade
-    found = reached(cascade, program.arguments) + derived(cascade)
+    found = reached(cascade, program.arguments, program.source) + derived(cascade)
     for body in (bodies(seed), refused(seed)):  # compared by tests.derive.bodies
         found += derived(body.kernel.trace(*body.arguments).cascade)
     try:
