@@ -95,11 +95,20 @@ def inline(cascade: Cascade, *, only_bare: bool = False) -> Cascade:
     kept: set[Node] = set()
     for node in postorder(*cascade.outputs):
         made = _rebuilt(node, done)
+        if isinstance(node, Access) and made.outside is None and all(
+                isinstance(index, Index) for index in made.indices) and not all(
+                isinstance(index, Index) for index in node.indices):
+            # a computed index that turns out to be a rank: that rank need not have the extent of the axis
+            made = Access(made.source, (_plus_0(made.indices[0]), *made.indices[1:]), None)
         if node in memory:
             kept.add(made)
         after = rule(made)
         done[node] = made if after is None else after
     return Cascade(cascade.name, cascade.inputs, tuple(done[output] for output in cascade.outputs))
+
+
+def _plus_0(index: Expr) -> Expr:
+    return Map(OPS["add"], (index, Const(0, I64)))
 
 
 def _is_bare(indices) -> bool:

@@ -82,7 +82,26 @@ def _of_map(expr: Map, memo: dict) -> Alternatives:
                 together = [(more if gone is None else both(gone, more), (*values, value))
                             for gone, values in together for more, value in alternatives]
         found += [(gone, _folded(Map(expr.op, values))) for gone, values in together]
-    return tuple(found)
+    return _distinct(found)
+
+
+def _distinct(found: list[tuple[Expr, Expr]]) -> Alternatives:
+    """Without those that hold only where an earlier one holds."""
+    kept: dict[frozenset[Expr], tuple[Expr, Expr]] = {}
+    for gone, value in found:
+        terms = frozenset(_terms(gone))
+        if not any(earlier <= terms for earlier in kept):
+            kept[terms] = gone, value
+    return tuple(kept.values())
+
+
+def _terms(condition: Expr) -> tuple[Expr, ...]:
+    match condition:
+        case Map(op, (left, right)) if op.name == "bitwise_and":
+            return *_terms(left), *_terms(right)
+        case Select(left, right, Const(value)) if condition.dtype is BOOL and not value:
+            return *_terms(left), *_terms(right)
+    return (condition,)
 
 
 def annihilations(op: Op, place: int, alternatives: Alternatives) -> Alternatives:

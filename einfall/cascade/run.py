@@ -337,7 +337,7 @@ class _Evaluation:
     def reduce_error(self, monoid: Monoid, error, column, result):
         if error is None:
             return None
-        if monoid.name in ("max", "min"):
+        if monoid.name.startswith(("max", "min", "argmax", "argmin")):  # one of the elements, and what it carries
             return error.max(axis=-1, initial=0)
         if monoid.name == "sum":  # an exact element is rounded too, when others are added to it
             return np.maximum(error, self.rounding(column, monoid.dtypes[0])).sum(axis=-1)

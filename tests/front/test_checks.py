@@ -25,14 +25,16 @@ def test_a_kernel_agrees():
 def test_one_that_does_not_is_told(monkeypatch):
     X = np.random.default_rng(0).standard_normal((5, 40), dtype=np.float32)
 
-    def wrong(*args):
-        found = softmax(*args)
+    right = type(softmax).__call__
+
+    def wrong(self, *args):
+        found = right(self, *args)
         found["p"][3, 7] += 0.5
         return found
 
-    wrong.signature, wrong.__name__, wrong.program = softmax.signature, "softmax", softmax.program
+    monkeypatch.setattr(type(softmax), "__call__", wrong)
     with pytest.raises(ef.CompileError, match=r"result 0 of softmax is .* tolerances .* at \(3, 7\)") as caught:
-        ef.check(wrong, X)
+        ef.check(softmax, X)
     assert [line[:8].strip() for line in str(caught.value).splitlines()[1:]] == ["in", "known", "try"]
 
 
