@@ -12,8 +12,8 @@ from einfall.base.errors import Line, TraceError, user_line
 from einfall.base.node import Node, rebuild, rewrite
 from einfall.cascade import nodes as cas
 from einfall.cascade.scope import carried
-from einfall.front.expression import Array, Expression, Rank, affine, lift, number, ordered
-from einfall.front.trace import Again, current
+from einfall.front.expression import Array, Binding, Expression, Rank, affine, lift, number, ordered
+from einfall.front.trace import Again, current, unresolved
 from einfall.scalar.dtypes import I64, DType
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast, const
 from einfall.scalar.ops import OPS
@@ -57,6 +57,10 @@ class Early:
         """Where what it waits for was read first."""
         return next((line for early, line in _open_in(self.waiting[0]) if early.waiting is None), None)
 
+    def axis(self, axis: int) -> str:
+        """What stands for the extent of an axis until it is known."""
+        return f"{self.label.name} axis {axis}"
+
     def enter(self, ndim: int) -> None:
         """Begins to stand for something."""
         trace = current()
@@ -71,14 +75,17 @@ class Early:
         if len(index) != self.ndim:
             raise TraceError(f"a tensor is read with {self.ndim} indices and with {len(index)} before it is defined",
                              known=trace.known, repair="give one index per axis")
-        parts = []
-        for item in index:
+        parts, extents = [], {}
+        for axis, item in enumerate(index):
             part = None if isinstance(item, tuple | slice | bool | float | str | None) else lift(item)
             if part is None or not part.dtype.is_int:
                 raise TraceError(f"a tensor is read at {item!r} before it is defined", known=trace.known,
                                  repair="read it at ranks, and earlier: D[t - 1, s]")
             parts.append(part)
-        extents = {name: part.extents[name] for part in parts for name in part.extents}
+            for name, binding in part.extents.items():
+                if binding is None and isinstance(item, Rank):  # a bare rank is the whole axis, which is not known yet
+                    binding = Binding(unresolved(self.axis(axis)), f"axis {axis} of the tensor being defined")
+                extents[name] = extents.get(name) or binding
         dtype = trace.guesses.get(self.place)  # none yet: an integer that takes the type of what it meets
         self.outside.append(outside)
         computed = I64 if dtype is None else dtype.computed
@@ -110,6 +117,10 @@ def _recurrent(group: Mapping[Early, tuple[Expression, tuple]]) -> list[Array]:
         shown.append(ordered(value, order))
         if trace.guesses.get(early.place) is not shown[-1].dtype:
             raise Again(early.place, shown[-1].dtype)
+        for axis, (rank, extent) in enumerate(zip(shown[-1].source.ranks, shown[-1].extents)):
+            known = trace.representative(extent)
+            is_open = isinstance(known, cas.Extent) and known.rank.name == early.axis(axis)
+            trace.bind(early.axis(axis), unresolved(rank.name) if is_open else known, "the definition")
     unrolled = _Unrolled({early: array.source for early, array in zip(group, shown)})
     bodies, ranks, extents = unrolled.bodies(), unrolled.ranks, unrolled.extents
     for axis in sorted(unrolled.labels, reverse=True):

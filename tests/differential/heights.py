@@ -40,11 +40,9 @@ def in_portions(program: Program, arguments: Arguments) -> Compiled:
     return compiled_of(program.cascade, arguments.units, arguments.small, portion=5)
 
 
-def at_text(program: Program, arguments: Arguments) -> list[np.ndarray]:
-    """The cascade printed and read back."""
-    cascade = cascade_text.parse(str(program))
-    assert cascade is program.cascade
-    return [result.array for result in run_cascade(cascade.outputs, arguments.arrays, arguments.scalars)]
+def at_text(program: Program, arguments: Arguments) -> None:
+    """The cascade printed and read back: the very object that the reference evaluates, so nothing is left to compare."""
+    assert cascade_text.parse(str(program)) is program.cascade
 
 
 def at_derived(program: Program, arguments: Arguments) -> list[np.ndarray]:
@@ -112,7 +110,8 @@ def assert_agrees_at_every_height(kernel: Kernel, args: tuple, kwargs: dict | No
     references = {measure: evaluated(program, arguments, {}, measure)
                   for measure in sorted({HEIGHTS[name][1] for name in heights})}
     for name, (height, measure) in ((name, HEIGHTS[name]) for name in heights):
-        for place, (actual, expected) in enumerate(zip(height(program, arguments), references[measure])):
+        results = height(program, arguments)
+        for place, (actual, expected) in enumerate(zip(results, references[measure], strict=True) if results else ()):
             assert_agrees(actual, expected, what=f"{kernel.__name__} at {name}, result {place}")
 
 

@@ -161,7 +161,7 @@ def test_nothing_has_the_extreme_of_the_type(name):
 
 @pytest.mark.parametrize("name", SOME)
 def test_matrix_product(name):
-    assert_agrees_at_every_height(product(), (values(name, 9, 13), values(name, 13, 37, seed=1)))
+    assert_agrees_at_every_height(product(), (values(name, 7, 5), values(name, 5, 19, seed=1)))
     assert_agrees_at_every_height(product(), (values(name, 13, 9).T, values(name, 37, 13, seed=1).T), heights=("call",))
 
 
@@ -266,8 +266,9 @@ def compiled(kernel, args, lanes, features) -> list[np.ndarray]:
 
 
 QUICK = {("u8", "eight"), ("f16", "four")}
-OTHERS = [(name, target) for name in NAMES for target in TARGETS
-          if target in ("eight", "four") or (target == "one" and name in ("f16", "bf16", "u8", "i16", "u64"))]
+OTHERS = [*((name, "eight" if place % 2 else "four") for place, name in enumerate(NAMES)), ("u8", "eight"),
+          ("f16", "four"), ("f16", "eight"), ("bf16", "one"), ("i16", "one"), ("u64", "one")]
+OTHERS = list(dict.fromkeys(OTHERS))
 
 
 @pytest.mark.parametrize("name, target", [

@@ -37,6 +37,17 @@ def totals(X):
     return np.array(D)
 
 
+def sums_of_two_ranks_of_one_name(D, x):
+    return x[t, i] + ef.sum(D.pad(0.0)[t - 1, s], over=s) + ef.sum(x[s, 0], over=s)
+
+
+def summed(X):
+    D = [X[0] + X[:, 0].sum()]
+    for row in X[1:]:
+        D.append(row + D[-1].sum() + X[:, 0].sum())
+    return np.array(D)
+
+
 def toggled(x):
     return np.logical_xor.accumulate(x)
 
@@ -59,6 +70,7 @@ PROGRAMS = {
                                   (ONES,), totals),
     "two steps back in two steps": (reads_itself(lambda D, x: x[t, i] + D.pad(0.0)[t - 1 - 1, i]), (ONES,),
                                     lambda X: np.array([X[0], X[0], 2 * X[0], 2 * X[0]])),
+    "a bound rank of two extents": (reads_itself(sums_of_two_ranks_of_one_name), (ONES,), summed),
     "softmax of bytes": (lambda x: ef.softmax(x, axis=1), (np.array([[0, 9, 1], [193, 200, 195]], np.uint8),),
                          lambda x: np.exp(x - 0.0 - x.max(1, keepdims=True)) / np.exp(
                              x - 0.0 - x.max(1, keepdims=True)).sum(1, keepdims=True)),

@@ -90,7 +90,7 @@ def test_compilations_are_forgotten():
         assert f(np.ones(30, np.float32)) == number
 
     sizes = []
-    for number in range(160):
+    for number in range(120):
         compile_one(number)
         if number % 40 == 39:
             gc.collect()
