@@ -142,6 +142,7 @@ def test_what_is_stored(kernel, args):
     assert reads(project(kernel.trace(*args).cascade))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kernel", "args"), [*PULLED, *STORED, (softmax_of_the_state, (Q, K, V, G))], **NAMES)
 def test_every_height_agrees(kernel, args):
     assert_agrees_at_every_height(kernel, args)

@@ -16,6 +16,7 @@ def program(request):
     return importlib.import_module(f"demo.{request.param}").PROGRAM
 
 
+@pytest.mark.slow
 def test_the_kernel_agrees_with_the_reference_and_with_numpy(program):
     arguments = program.tiny(np.random.default_rng(0))
     result = program.kernel(*arguments)

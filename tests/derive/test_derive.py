@@ -18,7 +18,7 @@ from tests.tolerance import assert_agrees
 NAMES = {"ids": lambda case: case.kernel.__name__}
 
 
-@pytest.mark.parametrize("portion", [1, 7, 64])
+@pytest.mark.parametrize("portion", [7, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 64))])
 @pytest.mark.parametrize("case", DERIVED + REFUSED, **NAMES)
 def test_derived_program_agrees_with_the_program_as_written(case, portion):
     given = arguments(case, portion)

@@ -41,7 +41,7 @@ def in_portions(program: Program, arguments: Arguments) -> Compiled:
 
 
 def at_text(program: Program, arguments: Arguments) -> None:
-    """The cascade printed and read back: the very object that the reference evaluates, so nothing is left to compare."""
+    """The cascade printed and read back: the very object that the reference evaluates; nothing is left to compare."""
     assert cascade_text.parse(str(program)) is program.cascade
 
 
