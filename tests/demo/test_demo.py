@@ -37,6 +37,7 @@ def test_the_whole_comparison_runs(program, monkeypatch):
     assert list(outcome.times_s) == ["einfall", "NumPy", "torch"] and outcome.seen == "seen"
 
 
+@pytest.mark.slow
 def test_a_wrong_result_is_told(program):
     arguments = program.tiny(np.random.default_rng(0))
     result = program.kernel(*arguments)

@@ -91,6 +91,7 @@ def test_explain_reports_on_the_last_call(einfall):
     assert "shares" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments, message", [
     (("run", "nothing.py"), """\
 einfall: nothing.py is not there
