@@ -14,7 +14,7 @@ from einfall.instruments.generate import generate, reached, with_other_garbage
 from einfall.instruments.reach import DTYPES, FEATURES, MONOIDS, NODES, OPERATORS
 from tests.differential.heights import assert_agrees_at_every_height
 
-PROGRAMS, REACHED_SEEDS, LEAST = 120, 400, 4
+PROGRAMS, REACHED_SEEDS, LEAST = 100, 400, 4
 BORDERS = [0, 5, *range(40, PROGRAMS + 1, 20)]  # of the batches; each has a program with garbage, the first is quick
 BATCHES = [pytest.param(range(first, end), id=f"seeds-{first}-{end - 1}", marks=pytest.mark.slow if first else ())
            for first, end in pairwise(BORDERS)]

@@ -90,13 +90,13 @@ def test_compilations_are_forgotten():
         assert f(np.ones(30, np.float32)) == number
 
     sizes = []
-    for number in range(120):
+    for number in range(90):
         compile_one(number)
-        if number % 40 == 39:
+        if number % 30 == 29:
             gc.collect()
             sizes.append(resident_bytes())
     # 20 MB for a thousand; memory that is kept of each grows always, that of LLVM's allocator in steps
-    assert min(after - before for before, after in pairwise(sizes)) < 40 * 20e3
+    assert min(after - before for before, after in pairwise(sizes)) < 30 * 20e3
 
 
 def test_arguments_are_not_changed_and_results_do_not_alias():
