@@ -117,10 +117,14 @@ def _recurrent(group: Mapping[Early, tuple[Expression, tuple]]) -> list[Array]:
         shown.append(ordered(value, order))
         if trace.guesses.get(early.place) is not shown[-1].dtype:
             raise Again(early.place, shown[-1].dtype)
-        for axis, (rank, extent) in enumerate(zip(shown[-1].source.ranks, shown[-1].extents)):
+        tensor, extents = shown[-1].source, []
+        for axis, (rank, extent) in enumerate(zip(tensor.ranks, tensor.extents)):
             known = trace.representative(extent)
             is_open = isinstance(known, cas.Extent) and known.rank.name == early.axis(axis)
-            trace.bind(early.axis(axis), unresolved(rank.name) if is_open else known, "the definition")
+            extents.append(unresolved(rank.name) if is_open else known)  # the kernel has to say it
+            trace.bind(early.axis(axis), extents[-1], "the definition")
+        whole = cas.Tensor(tensor.ranks, tuple(extents), tensor.body)
+        shown[-1] = Array(whole, whole.extents, shown[-1].name, dtype=shown[-1].dtype)
     unrolled = _Unrolled({early: array.source for early, array in zip(group, shown)})
     bodies, ranks, extents = unrolled.bodies(), unrolled.ranks, unrolled.extents
     for axis in sorted(unrolled.labels, reverse=True):

@@ -109,6 +109,17 @@ def test_agrees(name):
         assert_agrees(hand, bounded)
 
 
+def test_a_definition_with_the_extent_of_the_kernel():
+    @ef.kernel
+    def f(X):
+        D = ef.tensor()
+        D[i, j] = ef.where((i + j) % 7 > 1, 0, D.pad(1)[i - 1, j] ^ ef.where(j < 1, 1, D[i, j - 1]))
+        return D, X[i, j][j, i], D[i, j][j, i]
+
+    assert_agrees_at_every_height(f, (ONES,))
+    assert f(ONES)[0].shape == (4, 5)
+
+
 def test_two_definitions_of_flags():
     @ef.kernel
     def two(x):
