@@ -14,8 +14,9 @@ import numpy as np
 
 from einfall.base.node import Node, postorder, rebuild
 from einfall.cascade.explicit import is_heavy
-from einfall.cascade.nodes import Access, Cascade, Index, Label, Rank, Reduce, Scan, Tensor
+from einfall.cascade.nodes import Access, Cascade, Index, Label, Rank, Reduce, Tensor
 from einfall.cascade.presence import absence
+from einfall.cascade.scope import extents_here
 from einfall.scalar.monoids import is_named
 from einfall.scalar.nodes import Expr, Map
 from einfall.scalar.ops import OPS
@@ -66,13 +67,7 @@ class _Ordering:
         return self.done[key]
 
     def made(self, node: Node, bound: Mapping[Rank, Expr]) -> Node:
-        match node:
-            case Reduce(ranks=ranks, extents=extents) | Tensor(ranks=ranks, extents=extents):
-                bound = {**bound, **dict(zip(ranks, extents))}
-            case Scan():
-                bound = {**bound, node.rank: node.extent}
-                bound.update((rank, extent) for axes, sizes in zip(node.axes, node.extents)
-                             for rank, extent in zip(axes, sizes))
+        bound = {**bound, **extents_here(node)}
         made = rebuild(node, lambda child: self(child, bound))
         return self.ordered(made, bound) if isinstance(made, Reduce) else made
 

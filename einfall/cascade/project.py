@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from einfall.base.node import Node, postorder, rebuild, rewrite
 from einfall.cascade.explicit import inline
 from einfall.cascade.nodes import Access, Carried, Cascade, History, Index, Label, Rank, Reduce, Scan, State, Tensor
-from einfall.cascade.scope import bound_here, carried, fresh, substitute
+from einfall.cascade.scope import bound_here, carried, extents_here, fresh, substitute
 from einfall.scalar.nodes import Expr, const
 
 __all__ = ["project"]
@@ -115,13 +115,8 @@ def _extents(order: list[Node]) -> dict[Rank, Expr]:
     """The extents of ranks that have one in the whole program."""
     found: dict[Rank, set[Expr]] = {}
     for node in order:
-        if isinstance(node, Reduce | Tensor):
-            for rank, extent in zip(node.ranks, node.extents):
-                found.setdefault(rank, set()).add(extent)
-        elif isinstance(node, Scan):
-            for rank, extent in ((node.rank, node.extent), *(
-                    pair for axes, sizes in zip(node.axes, node.extents) for pair in zip(axes, sizes))):
-                found.setdefault(rank, set()).add(extent)
+        for rank, extent in extents_here(node).items():
+            found.setdefault(rank, set()).add(extent)
     return {rank: next(iter(extents)) for rank, extents in found.items() if len(extents) == 1}
 
 

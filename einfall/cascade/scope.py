@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from einfall.base.node import Node, rebuild
+from einfall.base.node import Node, rebuild, rewrite
 from einfall.cascade.nodes import Carried, Index, Rank, Reduce, Scan, State, Tensor
+from einfall.scalar.nodes import Expr
 
-__all__ = ["bound_here", "carried", "fresh", "substitute"]
+__all__ = ["bound_here", "carried", "extents_here", "fresh", "substitute"]
 
 
 def fresh(rank: Rank, taken) -> Rank:
@@ -84,7 +85,16 @@ class _Substitution:
 
 
 def carried(scan: Scan) -> Scan:
-    """The scan with what it is free in written on the states that its steps read: they have a value for each."""
+    """The scan with what it is free in written on the states that its steps read: they have a value for each.
+
+    What the states said before does not count: a step may have changed since.
+    """
+    def plain(node: Node) -> Node | None:
+        is_own = isinstance(node, State) and node.label is scan.label and node.ranks
+        return State(node.label, node.place, node.type, node.ndim, ()) if is_own else None
+
+    scan = Scan(scan.rank, scan.extent, scan.label, scan.axes, scan.extents, scan.inits,
+                tuple(rewrite(step, plain) for step in scan.steps), scan.exclusive, scan.reverse, scan.last)
     ranks = tuple(sorted(scan.free, key=lambda variable: variable.name))
     steps = tuple(substitute(step, {scan.label: Carried(scan.label, ranks)}) for step in scan.steps)
     return Scan(scan.rank, scan.extent, scan.label, scan.axes, scan.extents, scan.inits, steps, scan.exclusive,
@@ -99,3 +109,14 @@ def bound_here(node: Node) -> frozenset:
         case Scan():
             return frozenset((node.rank, node.label, *(axis for axes in node.axes for axis in axes)))
     return frozenset()
+
+
+def extents_here(node: Node) -> dict[Rank, Expr]:
+    """The ranks that a node binds, with their extents."""
+    match node:
+        case Reduce(ranks=ranks, extents=extents) | Tensor(ranks=ranks, extents=extents):
+            return dict(zip(ranks, extents))
+        case Scan():
+            return {node.rank: node.extent, **{rank: extent for axes, sizes in zip(node.axes, node.extents)
+                                               for rank, extent in zip(axes, sizes)}}
+    return {}

@@ -26,7 +26,7 @@ from einfall.scalar.nodes import Map as MapNode
 from einfall.scalar.ops import OPS
 
 __all__ = ["BY_POSITION", "Array", "Binding", "Expression", "Rank", "Symbolic", "affine", "apply", "common", "is_whole",
-           "lift", "merged", "ranks", "rounded", "strong"]
+           "lift", "merged", "product", "ranks", "rounded", "strong"]
 
 BY_POSITION: dict[str, Callable] = {}  # what tensors do without ranks: arrays.py and shapes.py write it here
 
@@ -629,7 +629,7 @@ def _split(group: tuple[Rank, ...], size: Expr, owner: str) -> Expression:
     unknown = [name for name, binding in bindings.items() if binding is None]
     extents = {name: unresolved(name) if binding is None else binding.extent for name, binding in bindings.items()}
     if len(unknown) == 1:
-        others = _product(extent for name, extent in extents.items() if name not in unknown)
+        others = product(extent for name, extent in extents.items() if name not in unknown)
         rest = arithmetic("floor_divide", size, others)
         bindings[unknown[0]] = Binding(rest, owner)
         extents[unknown[0]] = rest
@@ -637,15 +637,16 @@ def _split(group: tuple[Rank, ...], size: Expr, owner: str) -> Expression:
     elif unknown:
         trace.splits.append((extents, size))  # the rest of the kernel says all but one of them
     joined = ", ".join(bindings)
-    trace.equate(f"({joined})", _product(extents.values()), size, f"the extents of {joined}", owner)
+    trace.equate(f"({joined})", product(extents.values()), size, f"the extents of {joined}", owner)
     return Expression(_row_major(group, extents), bindings, weak=True)
 
 
-def _product(extents) -> Expr:
-    product: Expr = Const(1, I64)
+def product(extents) -> Expr:
+    """The number of elements of axes with these extents."""
+    total: Expr = Const(1, I64)
     for extent in extents:
-        product = arithmetic("multiply", product, extent)
-    return product
+        total = arithmetic("multiply", total, extent)
+    return total
 
 
 def _row_major(group: tuple[Rank, ...], extents: Mapping[str, Expr]) -> Expr:

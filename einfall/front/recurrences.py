@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from einfall.base.errors import Line, TraceError, user_line
-from einfall.base.node import Node, rebuild, rewrite
+from einfall.base.node import Node, rebuild
 from einfall.cascade import nodes as cas
-from einfall.cascade.scope import carried
+from einfall.cascade.scope import carried, extents_here
 from einfall.front.expression import Array, Binding, Expression, Rank, affine, lift, number, ordered
 from einfall.front.trace import Again, current, unresolved
 from einfall.scalar.dtypes import I64, DType
@@ -192,20 +192,10 @@ class _Unrolled:
                 return self.element(node, tuple(self(index, inner) for index in node.indices), inner)
             case Cast(arg, to):
                 return _cast(self(arg, inner), arg.dtype, to)
-            case cas.Reduce(ranks=ranks, extents=extents) | cas.Tensor(ranks=ranks, extents=extents):
-                inner = {**inner, **dict(zip(ranks, extents))}
-            case cas.Scan():
-                inner = {**inner, node.rank: node.extent}
-                inner.update((rank, extent) for some, sizes in zip(node.axes, node.extents)
-                             for rank, extent in zip(some, sizes))
+        inner = {**inner, **extents_here(node)}
         made = rebuild(node, lambda child: self(child, inner))
-        if isinstance(made, cas.Scan):  # its states had said that it is free in what was read early
-            plain = [rewrite(step, lambda state: cas.State(state.label, state.place, state.type, state.ndim, ())
-                             if isinstance(state, cas.State) and state.label is made.label else None)
-                     for step in made.steps]
-            made = carried(cas.Scan(made.rank, made.extent, made.label, made.axes, made.extents, made.inits,
-                                    tuple(plain), made.exclusive, made.reverse, made.last))
-        return made
+        # its states had said that it is free in what was read early
+        return carried(made) if isinstance(made, cas.Scan) else made
 
     def element(self, node: cas.Access, indices: tuple[Expr, ...], inner: Mapping[cas.Rank, Expr]) -> Expr:
         """What stands for one element: a state, and where there is none so far back what stands outside."""

@@ -36,6 +36,7 @@ from einfall.front.expression import (
     apply,
     counted,
     lift,
+    product,
     strong,
 )
 from einfall.front.functions import reduction, where
@@ -257,7 +258,7 @@ def reshape(x, shape) -> Expression | Array:
     middle, made = slice(front, len(before) - back), slice(front, len(after) - back)
     for place in rest:
         others = [extent for extent in after[made] if extent is not None]
-        after[place] = arithmetic("floor_divide", _product(before[middle]), _product(others))
+        after[place] = arithmetic("floor_divide", product(before[middle]), product(others))
     _agree(array, after, [extent for extent in given if extent is not None] if rest else None)
     ranks = [*own[:front], *(next(names) for _ in after[made]), *own[len(before) - back:]]
     places = _split([cas.Index(rank) for rank in ranks[made]], after[made], before[middle])
@@ -279,18 +280,11 @@ def _same(before: list[Expr], after: list) -> int:
     return count
 
 
-def _product(extents: Sequence[Expr]) -> Expr:
-    product: Expr = ONE
-    for extent in extents:
-        product = arithmetic("multiply", product, extent)
-    return product
-
-
 def _agree(array: Array, after: Sequence[Expr], given: Sequence[Expr] | None) -> None:
     """Demands that two shapes have as many elements; `given` are the extents beside -1, if there is one."""
-    trace, total, made = current(), _product(array.extents), _product(after)
+    trace, total, made = current(), product(array.extents), product(after)
     sizes = known_size(total), known_size(made)
-    nothing = given is not None and known_size(_product(given)) == 0
+    nothing = given is not None and known_size(product(given)) == 0
     if None not in sizes and (sizes[0] != sizes[1] or nothing):
         old, new = (", ".join(str(known_size(extent)) for extent in extents)
                     for extents in (array.extents, after if given is None else given))

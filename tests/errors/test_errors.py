@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import einfall as ef
-from tests.errors import mistakes
+from tests.errors import array_mistakes, mistakes
 
 EXPECTED = pathlib.Path(__file__).parent / "expected"
-MISTAKES = {name: value for name, value in vars(mistakes).items() if hasattr(value, "mistake")}
+MISTAKES = {name: value for written in (mistakes, array_mistakes) for name, value in vars(written).items()
+            if hasattr(value, "mistake")}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -52,3 +53,9 @@ def test_messages_of_python_use_public_names():
         ef.sum(1.0)
     with pytest.raises(TypeError, match=r"^max\(\) takes 1 positional argument"):
         ef.max(1.0, 2.0, over=None)
+
+
+def test_a_function_of_expressions_asks_for_its_ranks():
+    i = ef.ranks("i")
+    with pytest.raises(TypeError, match=r"^softmax\(\) missing 1 required keyword-only argument: 'over'$"):
+        ef.kernel(lambda A: ef.softmax(A[i])[i])(np.zeros(2))
