@@ -350,7 +350,7 @@ def concat(arrays, *, axis=0) -> Array:
         # never a bare rank, which would say that the part is as long as the whole
         index = arithmetic("subtract", here.node, begin) if number else Map(OPS["add"], (here.node, ZERO))
         element = frame.over(read(parts[number], [index if rank is ranks[place] else cas.Index(rank)
-                                                  for rank in ranks]))
+                                                  for rank in ranks]), dtype=parts[number].dtype)
         made = element if made is None else where(here < Expression(ends[number], {}, weak=True), element, made)
     return tensor_of(made, ranks, frame.extents, named("concat", parts))
 

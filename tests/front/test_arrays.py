@@ -378,6 +378,15 @@ def test_a_size_that_was_equal_may_broadcast_later():
     assert kernel(floats(3, 4), floats(1, 4)).shape == (3, 4)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.float32])
+def test_parts_of_a_tensor_keep_its_type(dtype):
+    A = integers(2, 3).astype(dtype)
+    for function in (lambda A: ef.concat([A, A]), lambda A: ef.stack([A, A]), lambda A: A[:, 1:], lambda A: A.mT,
+                     lambda A: ef.flip(A), lambda A: ef.tril(A), lambda A: A.reshape((6,)), lambda A: ef.squeeze(
+                         ef.expand_dims(A), axis=0), lambda A: ef.take(A, ef.arange(2), axis=0)):
+        assert ef.kernel(function)(A).dtype == dtype
+
+
 def test_definitions_are_tensors():
     def f(A, B):
         C = ef.tensor()
