@@ -585,7 +585,8 @@ def cumulatives(w: Writer) -> Value | None:
     if value.kind == "i":
         return Value(text, value.ranks, "i", -ENDLESS, ENDLESS)
     if name == "cumprod":
-        return Value(text, value.ranks, "f", 0, 1.2**count + 1)
+        high = 1.2**count + 1
+        return Value(text, value.ranks, "f", 0, high) if high < 1e6 else None
     if name == "cumsum":
         return w.exact_enough(Value(text, value.ranks, "f", min(count * value.low, 0), max(count * value.high, 0),
                                     value.grain or None))
