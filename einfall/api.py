@@ -3,7 +3,16 @@
 import math
 from types import FunctionType
 
-from einfall.base.errors import BoundsError, CompileError, EinfallError, RankError, ShapeError, TraceError
+from einfall.base.errors import (
+    AssumptionError,
+    BoundsError,
+    CompileError,
+    EinfallError,
+    RankError,
+    ShapeError,
+    TraceError,
+)
+from einfall.front.assumptions import assume
 from einfall.front.checks import check
 from einfall.front.definitions import SEMIRINGS, einsum, tensor
 from einfall.front.draws import uniform
@@ -61,7 +70,8 @@ from einfall.scalar.dtypes import DTYPES
 
 NAMES = {
     **MAPS, **SHORT_FORMS, **SEMIRINGS, **{name: dtype for name, dtype in DTYPES.items() if name != "bool"},
-    "BoundsError": BoundsError, "CompileError": CompileError, "EinfallError": EinfallError, "RankError": RankError,
+    "AssumptionError": AssumptionError, "BoundsError": BoundsError, "CompileError": CompileError,
+    "EinfallError": EinfallError, "RankError": RankError,
     "ShapeError": ShapeError, "TraceError": TraceError, "Monoid": MonoidByHand, "inf": math.inf, "nan": math.nan,
     "pi": math.pi, "bool_": DTYPES["bool"], "cast": cast_to, "where": where, "clip": clip, "relu": relu, "silu": silu,
     "gelu": gelu, "softplus": softplus, "square": square, "reciprocal": reciprocal, "hypot": hypot, "sum": total,
@@ -70,7 +80,7 @@ NAMES = {
     "log_softmax": log_softmax, "layer_norm": layer_norm, "rms_norm": rms_norm, "cross_entropy": cross_entropy,
     "topk": topk, "scatter": scatter, "uniform": uniform, "einsum": einsum, "tensor": tensor, "ranks": ranks,
     "kernel": kernel, "reference": reference,
-    "check": check, "parse": parse,
+    "assume": assume, "check": check, "parse": parse,
     "arange": arange, "broadcast_to": broadcast_to, "concat": concat, "expand_dims": expand_dims, "flip": flip,
     "full": full, "matmul": matmul, "matrix_transpose": matrix_transpose, "ones": ones, "permute_dims": permute_dims,
     "reshape": reshape, "squeeze": squeeze, "stack": stack, "take": take, "tril": tril, "triu": triu, "zeros": zeros,

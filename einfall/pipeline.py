@@ -47,14 +47,15 @@ def lanes_of(features: frozenset[str]) -> int:
 def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozenset(),
                     small: frozenset[tuple[str, int, int]] = frozenset(), wanted: frozenset[int] | None = None,
                     derivation: Derivation | None = None, is_staged: Callable[[tuple[Copy, ...]], bool] = bool, *,
-                    lanes: int | None = None, features: frozenset[str] | None = None, portion: int = PORTION
-                    ) -> Compiled:
+                    lanes: int | None = None, features: frozenset[str] | None = None, portion: int = PORTION,
+                    is_exact: bool = False) -> Compiled:
     """The machine code of a cascade, for inputs whose elements lie side by side along the axes in `units`.
 
     small: (input, axis, extent) of extents that become constants; wanted: the derived states that are used (all);
     derivation: with all states, where it is known already;
     is_staged: whether these inputs are copied in the order in which they are read (they are);
-    portion: how many elements a state takes at a time.
+    portion: how many elements a state takes at a time;
+    is_exact: whether products are rounded before they are added.
 
     derive           brings dependent reductions into one sweep; later nothing knows which reductions belong together
     unfold           writes states as scans over portions, which everything after it knows
@@ -102,6 +103,6 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     tiles = timed("nest_to_tile", nest_to_tile, nest)
     steps = []
     for program in tiles:
-        module = timed("emit", emit, program, features, lanes, units)
+        module = timed("emit", emit, program, features, lanes, units, is_exact)
         steps.append(Step(program, timed("llvm", compile_module, module)))
     return Compiled(cascade, derivation, chosen, nest, copies, staged, tiles, tuple(steps), times_s)

@@ -51,6 +51,10 @@ class BoundsError(EinfallError, IndexError):
     """A gather out of range."""
 
 
+class AssumptionError(EinfallError):
+    """Data of which something that the kernel assumes is not true."""
+
+
 class TraceError(EinfallError):
     """Something in a kernel that is not tensor mathematics, or not in einfall's spelling."""
 

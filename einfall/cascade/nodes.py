@@ -9,8 +9,8 @@ from einfall.scalar.dtypes import I64, DType
 from einfall.scalar.monoids import Monoid
 from einfall.scalar.nodes import Const, Expr, Leaf
 
-__all__ = ["Access", "Carried", "Cascade", "Extent", "History", "Index", "Input", "Label", "Part", "Rank", "Reduce",
-           "Scalar", "Scan", "Size", "Source", "State", "Tensor", "extents_of"]
+__all__ = ["Access", "Carried", "Cascade", "Domain", "Extent", "History", "Index", "Input", "Label", "Part", "Rank",
+           "Reduce", "Scalar", "Scan", "Size", "Source", "State", "Tensor", "extents_of"]
 
 
 class Rank(Node):
@@ -76,12 +76,22 @@ class Source(Node):
     derived = ("dtype", "free")
 
 
+class Domain(Node):
+    """Between which numbers all elements of an input are: as its kernel assumes, and checks before each call."""
+
+    low: Const | None
+    reaches_low: bool
+    high: Const | None
+    reaches_high: bool
+
+
 class Input(Source):
     """An array that arrives with the call."""
 
     name: str
     type: DType
     ndim: int
+    domain: Domain | None
 
     def derive(self):
         object.__setattr__(self, "dtype", self.type)

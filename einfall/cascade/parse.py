@@ -6,6 +6,7 @@ from einfall.base.node import Node
 from einfall.cascade.nodes import (
     Access,
     Cascade,
+    Domain,
     History,
     Index,
     Input,
@@ -21,7 +22,7 @@ from einfall.cascade.nodes import (
     Tensor,
 )
 from einfall.cascade.scope import carried
-from einfall.scalar.dtypes import BOOL, DTYPES
+from einfall.scalar.dtypes import BOOL, DTYPES, DType
 from einfall.scalar.nodes import Expr
 from einfall.scalar.text import Parser
 
@@ -62,10 +63,18 @@ class _Parser(Parser):
     def input(self, arg: ast.arg):
         match arg.annotation:
             case ast.Subscript(ast.Name(dtype), ast.Constant(ndim)):
-                return Input(arg.arg, DTYPES[dtype], ndim)
+                return Input(arg.arg, DTYPES[dtype], ndim, None)
+            case ast.Subscript(ast.Name(dtype), ast.Tuple([ast.Constant(ndim), ast.Compare() as domain])):
+                return Input(arg.arg, DTYPES[dtype], ndim, self.domain(domain, DTYPES[dtype]))
             case ast.Name(dtype):
                 return Scalar(arg.arg, DTYPES[dtype])
         raise SyntaxError(f"an input is written like X: f32[2], not {ast.unparse(arg)}")
+
+    def domain(self, tree: ast.Compare, dtype: DType) -> Domain:
+        items, reaches = [tree.left, *tree.comparators], [isinstance(op, ast.LtE) for op in tree.ops]
+        low = None if isinstance(items[0], ast.Name) and items[0].id != "inf" else self.literal(items[0], dtype)
+        high = None if low is not None and len(items) == 2 else self.literal(items[-1], dtype)
+        return Domain(low, low is not None and reaches[0], high, high is not None and reaches[-1])
 
     def program(self) -> Cascade:
         outputs = None

@@ -38,6 +38,7 @@ from einfall.scalar.text import literal_text, monoid_word
 
 __all__ = ["Printer", "text"]
 
+
 def text(cascade: Cascade, names: Mapping[Node, str] | None = None) -> str:
     """The program as text; `names` are the user's words for nodes."""
     return Printer(cascade, names or {}).program()
@@ -55,7 +56,7 @@ class Printer(ScalarPrinter):
                 self.taken.add(node.rank.name if isinstance(node, Index) else node.name)
 
     def program(self) -> str:
-        head = ", ".join(f"{item.name}: {item.dtype}" + (f"[{item.ndim}]" if isinstance(item, Input) else "")
+        head = ", ".join(f"{item.name}: {item.dtype}" + (f"[{_axes(item)}]" if isinstance(item, Input) else "")
                          for item in self.cascade.inputs)
         lines = [f"def {self.cascade.name}({head}):"]
         uses = Counter(child for node in postorder(*self.cascade.outputs) for child in children(node))
@@ -152,3 +153,12 @@ class Printer(ScalarPrinter):
             source += f".pad({literal_text(node.outside)})"
         return f"{source}[{', '.join(map(self.form, node.indices)) or '()'}]"
 
+
+def _axes(item: Input) -> str:
+    """The number of axes of an input, and between which numbers its elements are."""
+    if item.domain is None:
+        return str(item.ndim)
+    low, high = item.domain.low, item.domain.high
+    above = "" if low is None else f"{literal_text(low)} {'<=' if item.domain.reaches_low else '<'} "
+    below = "" if high is None else f" {'<=' if item.domain.reaches_high else '<'} {literal_text(high)}"
+    return f"{item.ndim}, {above}{item.name}{below}"

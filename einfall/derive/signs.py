@@ -1,4 +1,4 @@
-"""What is known of the sign of an expression from its text: exp is positive, a square is not negative.
+"""What is known of the sign of an expression from its text, and from what its kernel assumes of its inputs.
 
 Sums and extents count as positive or non-negative where they have elements; over nothing there is nothing to derive.
 """
@@ -6,7 +6,7 @@ Sums and extents count as positive or non-negative where they have elements; ove
 from functools import lru_cache
 
 from einfall.cascade.domain import is_constant
-from einfall.cascade.nodes import Access, Reduce, Size, Tensor
+from einfall.cascade.nodes import Access, Domain, Input, Reduce, Size, Tensor
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 
 __all__ = ["is_nonnegative", "is_nonpositive", "is_positive"]
@@ -30,6 +30,8 @@ def is_positive(expr: Expr) -> bool:
             return is_positive(yes) and is_positive(no)
         case Access(Tensor(_, _, body), _, None):
             return is_positive(body)
+        case Access(Input(domain=Domain(Const(least), reaches)), _, None):
+            return least > 0 or (least == 0 and not reaches)
         case Reduce(monoid, _, _, (body,)):
             return monoid.name in ("sum", "prod", "max", "min") and not _may_wrap(expr) and is_positive(body)
         case Map(op, args):
@@ -60,6 +62,8 @@ def is_nonnegative(expr: Expr) -> bool:
             return is_nonnegative(yes) and is_nonnegative(no)
         case Access(Tensor(_, _, body), _, None):
             return is_nonnegative(body)
+        case Access(Input(domain=Domain(Const(least))), _, None):
+            return least >= 0
         case Reduce(monoid, _, _, (body,)):
             return monoid.name in ("sum", "prod", "max", "min") and not _may_wrap(expr) and is_nonnegative(body)
         case Map(op, args):
@@ -81,6 +85,8 @@ def is_nonpositive(expr: Expr) -> bool:
     match expr:
         case Const(value, dtype):
             return dtype.kind != "bool" and value <= 0
+        case Access(Input(domain=Domain(high=Const(most))), _, None):
+            return most <= 0
         case Map(op, args):
             if _may_wrap(expr):
                 return False

@@ -180,7 +180,7 @@ class _Collection:
             if not array.dtype.isnative:
                 raise TraceError(what, repair=f"pass {path}.astype({path}.dtype.newbyteorder('='))")
             raise TraceError(what, repair=f"convert it to one of {', '.join(DTYPES)}")
-        self.inputs[name] = Input(name, dtype, array.ndim)
+        self.inputs[name] = Input(name, dtype, array.ndim, None)
         self.arrays[name] = array
         self.key.append((path, (dtype, array.ndim)))
         return Leaf(name)

@@ -5,10 +5,9 @@ from typing import NamedTuple
 from einfall.base.errors import TraceError
 from einfall.cascade import nodes as cas
 from einfall.front.expression import Array, Expression, Rank, Symbolic, apply, counted, lift, ordered, without
-from einfall.front.functions import binder, reduction
+from einfall.front.functions import accumulator, binder, brought_together, reduction
 from einfall.front.recurrences import Early
 from einfall.front.trace import current
-from einfall.scalar.monoids import named
 from einfall.scalar.nodes import Cast, Expr, Map, cast
 
 __all__ = ["SEMIRINGS", "Definition", "Semiring", "einsum", "tensor"]
@@ -99,7 +98,7 @@ def summed(value: Expression, kept: set[str]) -> Expression:
             case Map(op, args) if op.name in ("add", "subtract"):
                 terms = tuple(map(term, args))
                 if not node.dtype.is_float:  # sums of integers are wide, and the terms beside them follow
-                    terms = tuple(cast(item, node.dtype.accumulated) for item in terms)
+                    terms = tuple(cast(item, accumulator(node.dtype)) for item in terms)
                 return Map(op, terms)
             case Cast(arg, to) if isinstance(arg, Map) and arg.op.name in ("add", "subtract"):
                 return cast(term(arg), to)
@@ -109,10 +108,10 @@ def summed(value: Expression, kept: set[str]) -> Expression:
         _explicit_enough(node, missing)
         part = Expression(node, {name: value.extents[name] for name in value.extents if cas.Rank(name) in node.free},
                           affine=value.affine)
-        body = cast(node, node.dtype.accumulated)
+        body = node if node.dtype.is_float else cast(node, accumulator(node.dtype))
         ranks, sizes, _, _ = binder([part], tuple(Rank(name) for name in missing), "an implicit sum")
         sums.update(zip(missing, sizes))
-        return cas.Reduce(named("sum", body.dtype), ranks, sizes, (body,))
+        return brought_together("sum", ranks, sizes, body)
 
     node = term(value.node)
     return Expression(node, left, affine=without(value, sums, left), dtype=value.dtype)

@@ -131,6 +131,8 @@ def in_float(x):
     return converted(x, current().default_float) if isinstance(dtype, DType) and not dtype.is_float else x
 
 
+ROUNDING = frozenset(("sum", "prod", "logsumexp"))  # reductions whose results depend on the type they are computed in
+
 # Reductions: `over=` ranks of an expression, or along `axis=` of a tensor (all axes where none is named), where reduced
 # axes stay with size 1 under `keepdims=True`
 
@@ -172,10 +174,23 @@ def operand(x, what: str) -> Expression:
     return lift(x)
 
 
+def accumulator(dtype: DType) -> DType:
+    """The type in which numbers of a type are summed: the kernel's `accumulate=` for its kind, or the table's."""
+    asked = current().accumulate
+    return dtype.accumulated if asked is None or asked.is_float is not dtype.is_float else asked
+
+
+def brought_together(name: str, nodes: tuple, sizes: tuple, body: Expr) -> Expr:
+    """A reduction with a monoid of the table, computed in the accumulator's type; floats are rounded afterwards."""
+    held = accumulator(body.dtype) if name in ROUNDING else body.dtype
+    reduce = cas.Reduce(named(name, held), nodes, sizes, (cast(body, held),))
+    return cast(reduce, body.dtype) if held.is_float else reduce
+
+
 def _accumulated(name: str, part: Expression) -> Expr:
-    """The operand in the type that its reduction is computed in."""
+    """The operand as its reduction takes it: integers in the type that holds their sums, conditions for any and all."""
     if name in ("sum", "prod") and not part.dtype.is_float:
-        return cast(part.node, part.dtype.accumulated)
+        return cast(part.node, accumulator(part.dtype))
     if name == "logsumexp" and not part.dtype.is_float:
         return cast(part.node, current().default_float)
     if name in ("any", "all") and part.dtype is not BOOL:
@@ -190,13 +205,14 @@ def reduction(name: str, x, over) -> Expression:
     if node.dtype.letter not in NAMED[name][2]:
         raise TraceError(f"ef.{name} is not defined on {node.dtype}", known=current().known,
                          repair="cast the operand first: x.astype(ef.i64)")
-    if not ranks:  # of each element alone
-        return Expression(node, part.extents, weak=part.weak and node.dtype is part.dtype, affine=part.affine,
-                          dtype=part.dtype)
-    nodes, sizes, left, affine = binder([part], ranks, f"ef.{name}")
     weak = part.weak and node.dtype is part.dtype
-    return Expression(cas.Reduce(named(name, node.dtype), nodes, sizes, (node,)), left, weak=weak, affine=affine,
-                      dtype=part.dtype)
+    if not ranks:  # of each element alone
+        return Expression(node, part.extents, weak=weak, affine=part.affine, dtype=part.dtype)
+    nodes, sizes, left, affine = binder([part], ranks, f"ef.{name}")
+    # a weak number is computed in the type of what it meets
+    made = cas.Reduce(named(name, node.dtype), nodes, sizes, (node,)) if weak else brought_together(
+        name, nodes, sizes, node)
+    return Expression(made, left, weak=weak, affine=affine, dtype=part.dtype)
 
 
 @with_axis("ef.sum")

@@ -5,7 +5,7 @@ import functools
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.check import check
 from einfall.cascade.contract import contracted
 from einfall.cascade.faults import NOWHERE, accesses_stay_inside, fault_finder
+from einfall.cascade.in_order import in_order
 from einfall.cascade.nodes import Access, Cascade, Extent, Index, Input, Rank, Size, State, Tensor, extents_of
 from einfall.cascade.parse import parse_named
 from einfall.cascade.run import Fault, Result, run
@@ -22,9 +23,11 @@ from einfall.cascade.text import text
 from einfall.derive.derive import Derivation, derive
 from einfall.derive.text import text as derivation_text
 from einfall.front.arguments import Arguments, Leaf, collect, parameters, tensor_of
+from einfall.front.assumptions import Assumption, domains, positions, refuse
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, of_this_call, ordered, rounded, strong
 from einfall.front.observers import OBSERVERS, Call
+from einfall.front.options import Options, options_of
 from einfall.front.outs import outs_of
 from einfall.front.trace import (
     Again,
@@ -51,6 +54,7 @@ from einfall.tile.text import text as tile_text
 
 __all__ = ["Kernel", "Program", "kernel", "parse", "reference"]
 
+DEFAULTS = Options()
 RECURSION = 100_000
 REMEMBERED = 1000  # sizes for which a kernel remembers that they fit
 
@@ -65,6 +69,7 @@ class Program(NamedTuple):
     nonnegative: tuple[tuple[str, Expr, Line | None], ...]
     told: Mapping[Node, tuple[str, str]]
     needed: tuple[tuple[str, Expr, Expr, Line | None], ...]
+    assumptions: tuple[Assumption, ...]
     fixed: Mapping[Size, int]
     alike: tuple[tuple[Expr, Expr], ...]
     structure: Any  # the results as the kernel returned them, with places of outputs
@@ -103,8 +108,8 @@ class Kernel:
     those that may overlap an argument as they were; others may be written in part.
     """
 
-    def __init__(self, function: Callable):
-        self.function = function
+    def __init__(self, function: Callable, options: Options = DEFAULTS):
+        self.function, self.options = function, options
         self.signature = parameters(function)
         self.programs: dict[tuple, list[Program]] = {}
         self.derivations: dict[Cascade, Derivation] = {}
@@ -116,7 +121,7 @@ class Kernel:
         return self.__qualname__
 
     def __repr__(self):
-        return f"<kernel {self.__name__}{self.signature}>"
+        return f"<kernel {self.__name__}{self.signature}{self.options}>"
 
     def __call__(self, *args, out=None, **options):
         if is_tracing():
@@ -151,8 +156,8 @@ class Kernel:
         """The report for these arguments; without `timing` it predicts only."""
         fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
         call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s)
-        finder = ready.finder and ready.finder.whole
-        return explanation(self.__name__, ready.machine.whole, finder, call, this_machine(), timing, derivation)
+        checks = tuple((item.kind, item.machine.whole) for item in ready.checks)
+        return explanation(self.__name__, ready.machine.whole, checks, call, this_machine(), timing, derivation)
 
     def prepared(self, arguments: Arguments) -> "Ready":
         """What a call with these types, shapes and strides needs, checked and compiled the first time."""
@@ -161,18 +166,35 @@ class Kernel:
         if found is None:
             allow_deep_recursion()
             program = self.program(arguments)
-            inside = accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, arguments.sizes))
-            finder = None if inside else self.compiled(fault_finder(program.cascade), arguments)
+            checks = () if self.options.unchecked else tuple(self.checks(program, arguments))
             machine = self.compiled(program.cascade, arguments)
-            found = Ready(program, machine, machine.plan(arguments), finder, finder and finder.plan(arguments))
+            found = Ready(program, machine, machine.plan(arguments), checks)
             if len(self.ready) >= REMEMBERED:
                 self.ready.clear()
             self.ready[key] = found
         return found
 
+    def checks(self, program: Program, arguments: Arguments) -> Iterator["Check"]:
+        """What is looked at before each call: accesses that are not proved inside, and what is assumed."""
+        def size(extent: Expr) -> int:
+            return evaluate(extent, arguments.sizes)
+
+        assumed = Cascade(f"{program.cascade.name}_assumptions", program.cascade.inputs,
+                          tuple(assumption.tensor for assumption in program.assumptions))
+        if not accesses_stay_inside(assumed, size):
+            machine = self.compiled(fault_finder(assumed), arguments)
+            yield Check(machine, machine.plan(arguments), assumed.outputs, ())
+        if program.assumptions:
+            machine = self.compiled(positions(assumed), arguments)
+            yield Check(machine, machine.plan(arguments), assumed.outputs, program.assumptions)
+        if not accesses_stay_inside(program.cascade, size):
+            machine = self.compiled(fault_finder(program.cascade), arguments)
+            yield Check(machine, machine.plan(arguments), program.cascade.outputs, ())
+
     def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
-        cascade = contracted(cascade, lambda extent: evaluate(extent, arguments.sizes))
+        cascade = in_order(cascade) if self.options.exact else contracted(
+            cascade, lambda extent: evaluate(extent, arguments.sizes))
         key = cascade, arguments.units, arguments.small, self.wanted(cascade, arguments)
 
         def is_staged(copies: tuple[Copy, ...]) -> bool:
@@ -182,14 +204,15 @@ class Kernel:
         for machine in found.values():
             if machine.whole.is_staged == (bool(machine.whole.copies) and is_staged(machine.whole.copies)):
                 return machine
-        machine = Machine(compile_cascade(*key, self.derivations[cascade], is_staged), key[-1])
+        machine = Machine(compile_cascade(*key, self.derivations[cascade], is_staged, is_exact=self.options.exact),
+                          key[-1])
         found[machine.whole.is_staged] = machine
         return machine
 
     def wanted(self, cascade: Cascade, arguments: Arguments) -> frozenset[int]:
         """Which of the states that can be derived are worth their corrections at these sizes."""
         if cascade not in self.derivations:
-            self.derivations[cascade] = derive(cascade)
+            self.derivations[cascade] = Derivation(cascade, (), (), 0.0) if self.options.exact else derive(cascade)
         return worthwhile(self.derivations[cascade], cascade, lambda extent: evaluate(extent, arguments.sizes))
 
     def trace(self, *args, **options) -> Program:
@@ -229,8 +252,8 @@ def results_of(ready: "Ready", arguments: Arguments, out=None):
         outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments,
                        ready.program.cascade.name)
         into = outs.directly(plan.outputs, arguments)
-    if ready.check is not None:
-        check_accesses(ready, arguments)
+    for item in ready.checks:
+        look(item, ready.program, arguments)
     results = plan.run(arguments.arrays, arguments.scalars, into)
     if outs is None:
         return _rebuilt(structure, [as_given(result, arguments) for result in results])
@@ -249,23 +272,43 @@ def allow_deep_recursion() -> None:
         sys.setrecursionlimit(RECURSION)
 
 
+class Check(NamedTuple):
+    """A program that is run before each call: of each tensor it gives the first position where something is wrong.
+
+    With assumptions the tensors are theirs, and are to be true; without, no element may depend on a fault.
+    """
+
+    machine: "Machine"
+    plan: Plan
+    tensors: tuple[Tensor, ...]
+    assumptions: tuple[Assumption, ...]
+
+    @property
+    def kind(self) -> str:
+        """What is looked at."""
+        return "assumptions" if self.assumptions else "indices"
+
+
 class Ready(NamedTuple):
-    """A program, its machine code, its calls, and those that find faults if the sizes do not rule them out."""
+    """A program, its machine code, its calls, and what is looked at before them."""
 
     program: Program
     machine: "Machine"
     plan: Plan
-    finder: "Machine | None"
-    check: Plan | None
+    checks: tuple[Check, ...]
 
 
-def check_accesses(ready: Ready, arguments: Arguments) -> None:
-    """Raises BoundsError or ShapeError where a result depends on an element outside its array."""
-    for tensor, position in zip(ready.program.cascade.outputs, ready.check.run(arguments.arrays, arguments.scalars)):
+def look(check: Check, program: Program, arguments: Arguments) -> None:
+    """Raises AssumptionError where an assumption does not hold; BoundsError or ShapeError where a result depends on an
+    element outside its array."""
+    for number, position in enumerate(check.plan.run(arguments.arrays, arguments.scalars)):
         if position != NOWHERE:
+            tensor = check.tensors[number]
             shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
-            at = dict(zip(tensor.ranks, ([place] for place in np.unravel_index(int(position), shape))))
-            evaluated(ready.program, arguments, at, outputs=(tensor,))
+            at = dict(zip(tensor.ranks, map(int, np.unravel_index(int(position), shape))))
+            if check.assumptions:
+                refuse(check.assumptions[number], at, arguments)
+            evaluated(program, arguments, {rank: [place] for rank, place in at.items()}, outputs=(tensor,))
             raise AssertionError(f"a fault at {at} that the reference does not find")
 
 
@@ -312,14 +355,25 @@ def as_given(result: np.ndarray, arguments: Arguments):
     return tensor_of(result) if arguments.is_torch else result
 
 
-def kernel(function: Callable | None = None):
-    """Makes a kernel of a function: `@ef.kernel`."""
-    return kernel_of if function is None else kernel_of(function)
+def kernel(function: Callable | None = None, **options):
+    """Makes a kernel of a function: `@ef.kernel`, or `@ef.kernel(exact=True)`.
+
+    target: the processor, "cpu" (the default).
+    accumulate: the type in which floats (ef.f32, ef.f64) or integers come together in reductions; results keep theirs.
+    exact: the elements of a reduction come together in the order of the text, one after the other in their type, and
+    each product is rounded; no form is derived, no product ordered anew.
+    relaxed: results may differ in their bits from call to call; nothing makes use of it yet.
+    unchecked: calls do not look for indices out of range, which then read other memory, nor at `ef.assume`.
+
+    Raises: TraceError for an option that there is not.
+    """
+    chosen = options_of(options)
+    return functools.partial(kernel_of, options=chosen) if function is None else kernel_of(function, chosen)
 
 
-def kernel_of(function: Callable) -> Kernel:
+def kernel_of(function: Callable, options: Options = DEFAULTS) -> Kernel:
     """The kernel of a function."""
-    return Kernel(function)
+    return Kernel(function, options)
 
 
 def traced(held: Kernel, arguments: Arguments) -> Program:
@@ -392,6 +446,7 @@ def trace_of(arguments: Arguments, guesses: Mapping[int, DType]) -> Trace:
 
 
 def _traced_as(held: Kernel, arguments: Arguments, trace: Trace) -> Program:
+    trace.accumulate = held.options.accumulate
     with tracing(trace):
         values = {name: _symbols(value, arguments) for name, value in arguments.structure.items()}
         result, found = _called(held, values)
@@ -482,8 +537,12 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
             raise TraceError(f"kernel {held.__name__} returns the state of a scan from inside its step",
                              known=trace.known, repair="return the value of ef.scan(...)", where=_line(held))
     resolve, memo = _resolver(trace), {}
+    for name, domain in domains(trace.assumptions).items():
+        item = arguments.inputs[name]
+        memo[item] = Input(name, item.type, item.ndim, domain)
+    assumptions = tuple(Assumption(rewrite(tensor, resolve, memo), line) for tensor, line in trace.assumptions)
     name = held.__name__ if held.__name__.isidentifier() else "unnamed"  # a lambda has a name that no text can have
-    cascade = Cascade(name, tuple(arguments.inputs.values()),
+    cascade = Cascade(name, tuple(memo.get(item, item) for item in arguments.inputs.values()),
                       tuple(rewrite(tensor, resolve, memo) for tensor in tensors))
     check(cascade)
     names = {}
@@ -503,8 +562,8 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
     told = {memo.get(node, node): words for node, words in trace.told.items()}
     nonnegative = tuple((rank, rewrite(extent, _extents_only(trace)), line) for rank, extent, line in trace.nonnegative)
     fixed = {size: trace.sizes[size.input][size.axis] for size in trace.fixed}
-    return Program(cascade, names, lines, constraints, nonnegative, told, needed, fixed, tuple(trace.alike),
-                   structure)
+    return Program(cascade, names, lines, constraints, nonnegative, told, needed, assumptions, fixed,
+                   tuple(trace.alike), structure)
 
 
 def _resolver(trace: Trace):
@@ -542,13 +601,14 @@ def inlined(held: Kernel, args: tuple, options: dict, out=None):
             order = ", ".join(value.extents)
             raise TraceError(f"argument {name} of kernel {held.__name__} is an expression over {order}",
                              known=trace.known, repair=f"order it, {name}=...[{order}]: kernels take tensors")
-    outer = trace.enter()
+    outer, accumulate = trace.enter(), trace.accumulate
+    trace.accumulate = held.options.accumulate
     try:
         result = held.function(*bound.args, **bound.kwargs)
         outputs: list[Array] = []
         structure = _results(held, result, outputs)
     finally:
-        trace.scope = outer
+        trace.scope, trace.accumulate = outer, accumulate
     return _rebuilt(structure, [Array(array.source, array.extents, held.__name__, dtype=array.dtype)
                                 for array in outputs])
 
@@ -570,7 +630,7 @@ def parse(text: str) -> Program:
     except (SyntaxError, TypeError, KeyError, ValueError, AttributeError, AssertionError) as error:
         raise TraceError(f"this is not the text of a program: {error}",
                          repair="pass what str(kernel.trace(...)) gives") from None
-    return Program(cascade, names, {}, (), (), {}, (), {}, (), tuple(range(len(cascade.outputs))))
+    return Program(cascade, names, {}, (), (), {}, (), (), {}, (), tuple(range(len(cascade.outputs))))
 
 
 def reference(held: Kernel, *args, at: Mapping | None = None, **options):
@@ -588,6 +648,10 @@ def measured(held: Kernel, args: tuple, options: dict, at: Mapping | None = None
     arguments = collect(held.signature, held.__name__, args, options)
     program = held.program(arguments)
     chosen = {Rank(rank.name): np.asarray(rows) for rank, rows in (at or {}).items()}
+    assumed = tuple(assumption.tensor for assumption in program.assumptions)
+    for assumption, result in zip(program.assumptions, evaluated(program, arguments, {}, outputs=assumed)):
+        for place in np.argwhere(~result.array.astype(bool))[:1]:
+            refuse(assumption, dict(zip(assumption.tensor.ranks, map(int, place))), arguments)
     return program, evaluated(program, arguments, chosen, measure)
 
 

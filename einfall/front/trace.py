@@ -59,6 +59,7 @@ class Trace:
     def __init__(self, sizes: Mapping[str, tuple[int, ...]], default_float: DType, known: str,
                  guesses: Mapping[int, DType] | None = None):
         self.sizes, self.default_float, self.known = sizes, default_float, known
+        self.accumulate: DType | None = None  # the type that the kernel under way asks reductions to be computed in
         self.constraints: list[Constraint] = []
         self.nonnegative: list[tuple[str, Expr, Line | None]] = []
         self.fixed: set[Size] = set()
@@ -68,6 +69,7 @@ class Trace:
         self.told: dict[Node, tuple[str, str]] = {}  # accesses that stand for something else: its name, and a repair
         self.labels = 0
         self.early: list[tuple[object, Line | None]] = []  # definitions that were read before they were defined
+        self.assumptions: list = []
         self.guesses = guesses or {}  # the types that they are thought to have, by their place in `early`
         self.scopes: list[dict[str, list[tuple[Expr, str]]]] = [{}]  # per kernel: rank -> its extents and who gave them
         self.scope = 0

@@ -88,25 +88,26 @@ def predicted(compiled: Compiled, call: CallData, machine: Machine) -> Predictio
                    lambda name, axis: (name, axis) in call.units, has_vector_code)
 
 
-def explanation(name: str, compiled: Compiled, finder: Compiled | None, call: CallData, machine: Machine,
-                measured: Timing | None, derivation: str = "") -> Explanation:
+def explanation(name: str, compiled: Compiled, checks: tuple[tuple[str, Compiled], ...], call: CallData,
+                machine: Machine, measured: Timing | None, derivation: str = "") -> Explanation:
     """The report; nothing is run or measured here.
 
     measured: how long a call takes, None for a report of predictions;
-    finder: what looks for faults before each call; derivation: how the program was derived, if it was.
+    checks: what is looked at before each call, "indices" or "assumptions", and by which program;
+    derivation: how the program was derived, if it was.
     """
     size = _size_of(call)
     cost = predicted(compiled, call, machine)
-    checks = predicted(finder, call, machine).costs if finder else ()
-    busy = [one for one in (*checks, *cost.costs) if not one.is_idle]
-    expected_s = call.entry_s + sum(one.seconds for one in (*checks, *cost.costs))
+    before = tuple(cost for _, program in checks for cost in predicted(program, call, machine).costs)
+    busy = [one for one in (*before, *cost.costs) if not one.is_idle]
+    expected_s = call.entry_s + sum(one.seconds for one in (*before, *cost.costs))
     binds = max(busy, key=lambda one: one.seconds).binds if busy else "calls"
     kernels = tuple(KernelLine(
         one.program.name, tuple(size(axis.extent) for axis in one.program.grid), _lanes(one), one.threads,
         one.work.operations, one.work.specials, one.bytes, one.seconds, one.binds) for one in busy)
-    notes = tuple(_notes(compiled, finder, call, machine, cost, measured, expected_s))
+    notes = tuple(_notes(compiled, {kind for kind, _ in checks}, call, machine, cost, measured, expected_s))
     return Explanation(name, call.arguments, derivation, kernels,
-                       len(checks) + len(cost.costs) - len(busy), machine,
+                       len(before) + len(cost.costs) - len(busy), machine,
                        sum(one.work.operations for one in cost.costs), sum(one.work.specials for one in cost.costs),
                        cost.least_bytes, expected_s, measured, cost.limit.seconds, cost.limit.formula,
                        "calls" if call.entry_s > expected_s / 2 else binds, notes)
@@ -128,7 +129,7 @@ def _lanes(one: Cost) -> tuple[str, ...]:
 
 # Notes
 
-def _notes(compiled: Compiled, finder: Compiled | None, call: CallData, machine: Machine, cost: Prediction,
+def _notes(compiled: Compiled, checked: set[str], call: CallData, machine: Machine, cost: Prediction,
            measured: Timing | None, expected_s: float) -> Iterator[str]:
     """What a user would want to know, each where it is true."""
     used = {(node.op.name, node.args[0].dtype) for node in postorder(*compiled.tiles)
@@ -139,7 +140,9 @@ def _notes(compiled: Compiled, finder: Compiled | None, call: CallData, machine:
             by_type.setdefault(dtype.name, set()).add(op)
     for type, names in sorted(by_type.items()):
         yield (f"{', '.join(sorted(names))} of {type}: there is no vector code, libm is called for each element")
-    if finder:
+    if "assumptions" in checked:
+        yield "assumptions are checked at run time: before each call a program looks for where one does not hold"
+    if "indices" in checked:
         yield "indices are checked at run time: before each call a program looks for one outside its axis"
     if call.fixed:
         shown = ", ".join(f"axis {axis} of {name} = {value}" for (name, axis), value in sorted(call.fixed.items()))

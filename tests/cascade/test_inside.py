@@ -27,7 +27,7 @@ from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 from einfall.scalar.run import evaluate
 
-X, Y, A = Input("X", F64, 1), Input("Y", F64, 2), Input("A", I64, 1)
+X, Y, A = Input("X", F64, 1, None), Input("Y", F64, 2, None), Input("A", I64, 1, None)
 N, M = Size("X", 0), Size("Y", 1)
 AXES = {X: (N,), Y: (N, M), A: (N,)}
 POOL = tuple(map(Rank, "ijr"))  # few names, so that binders shadow each other

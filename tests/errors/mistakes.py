@@ -805,3 +805,55 @@ def an_early_element_that_is_used_later():
         return D
 
     trial(f, V)
+
+
+@mistake(ef.AssumptionError)
+def an_assumption_that_does_not_hold():
+    def f(A):
+        ef.assume((A[i] > 0) & (A[i] < 10))
+        return (A[i] * 2)[i]
+
+    ef.kernel(f)(np.float32([1, 5, 10]))
+
+
+@mistake(ef.TraceError)
+def an_assumption_of_a_number():
+    def f(A):
+        ef.assume(A[i])
+        return (A[i] * 2)[i]
+
+    trial(f, V)
+
+
+@mistake(ef.TraceError)
+def an_assumption_of_a_state():
+    def step(s, A):
+        ef.assume(s > 0)
+        return s + A[t]
+
+    trial(lambda A: ef.scan(lambda s: step(s, A), over=t, init=0.0)[t], V)
+
+
+@mistake(ef.TraceError)
+def an_option_that_there_is_not():
+    ef.kernel(fast=True)(lambda A: A[i][i])
+
+
+@mistake(ef.TraceError)
+def an_option_of_a_wrong_type():
+    ef.kernel(exact=1)(lambda A: A[i][i])
+
+
+@mistake(ef.TraceError)
+def an_accumulator_that_is_narrow():
+    ef.kernel(accumulate=ef.f16)(lambda A: A[i][i])
+
+
+@mistake(ef.TraceError)
+def a_target_that_there_is_not():
+    ef.kernel(target="tpu")(lambda A: A[i][i])
+
+
+@mistake(ef.TraceError)
+def schedules_that_are_to_be_measured():
+    ef.kernel(tune=30.0)(lambda A: A[i][i])

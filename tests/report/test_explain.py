@@ -39,10 +39,10 @@ def report(kernel, *args, machine=MACHINE, timing=None, derivation="", entry_s=0
     ready = kernel.prepared(arguments)
     fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
     call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s)
-    finder = ready.finder and ready.finder.whole
-    first = explanation(kernel.__name__, ready.machine.whole, finder, call, machine, Timing(1.0, 1.0, 1))
+    checks = tuple((check.kind, check.machine.whole) for check in ready.checks)
+    first = explanation(kernel.__name__, ready.machine.whole, checks, call, machine, Timing(1.0, 1.0, 1))
     timing = timing or Timing(first.predicted_s, first.predicted_s, 9)
-    return explanation(kernel.__name__, ready.machine.whole, finder, call, machine, timing, derivation)
+    return explanation(kernel.__name__, ready.machine.whole, checks, call, machine, timing, derivation)
 
 
 @ef.kernel

@@ -41,13 +41,15 @@ class Module(NamedTuple):
     layout: Layout
 
 
-def emit(program: Program, features: frozenset[str], lanes: int, units: frozenset[tuple[str, int]]) -> Module:
+def emit(program: Program, features: frozenset[str], lanes: int, units: frozenset[tuple[str, int]],
+         is_exact: bool = False) -> Module:
     """The module of a program.
 
-    lanes: how many iterations of a vector loop run at once; units: (input, axis) whose elements lie side by side.
+    lanes: how many iterations of a vector loop run at once; units: (input, axis) whose elements lie side by side;
+    is_exact: whether products are rounded before they are added.
     Raises: NotImplementedError for an operator that the target does not spell.
     """
-    return Emission(program, features, lanes, units).module()
+    return Emission(program, features, lanes, units, is_exact).module()
 
 
 def _plain(name: str) -> str:
@@ -73,8 +75,9 @@ def _layout(program: Program) -> Layout:
 class Emission:
     """One function under construction. `scopes` holds, per open loop, the values that are known inside it."""
 
-    def __init__(self, program: Program, features: frozenset[str], lanes: int, units: frozenset[tuple[str, int]]):
-        self.program, self.layout = program, _layout(program)
+    def __init__(self, program: Program, features: frozenset[str], lanes: int, units: frozenset[tuple[str, int]],
+                 is_exact: bool):
+        self.program, self.layout, self.is_exact = program, _layout(program), is_exact
         self.features, self.lanes, self.units = features, lanes, units
         self.builder = Builder()
         self.functions: set[str] = set()
@@ -103,7 +106,7 @@ class Emission:
 
     def operators(self, lanes: int) -> Operators:
         if lanes not in self.spellings:
-            self.spellings[lanes] = Operators(self.builder, lanes, self.features, self.functions)
+            self.spellings[lanes] = Operators(self.builder, lanes, self.features, self.functions, self.is_exact)
         return self.spellings[lanes]
 
     # Arguments

@@ -1,6 +1,7 @@
 """The operators of the table as LLVM instructions, one spelling each, for any number of lanes.
 
-Floats follow IEEE; a product may be added without being rounded (contract), and nothing else is relaxed;
+Floats follow IEEE; a product may be added without being rounded (contract) unless the program is exact, and nothing
+else is relaxed;
 integers give the documented values and never trap or become poison.
 """
 
@@ -45,10 +46,15 @@ exit:
 
 
 class Operators:
-    """Emits operators into one function; `functions` collects definitions that the module needs besides."""
+    """Emits operators into one function; `functions` collects definitions that the module needs besides.
 
-    def __init__(self, builder: Builder, lanes: int, features: frozenset[str], functions: set[str]):
+    is_exact: whether products are rounded before they are added.
+    """
+
+    def __init__(self, builder: Builder, lanes: int, features: frozenset[str], functions: set[str],
+                 is_exact: bool = False):
         self.builder, self.lanes, self.features, self.functions = builder, lanes, features, functions
+        self.contract = "" if is_exact else " contract"
 
     def vector(self, type: str) -> str:
         return vector_type(type, self.lanes)
@@ -217,8 +223,9 @@ def _not_infinite(compare: str):
 
 
 FLOAT_RULES: dict[str, Callable[..., str]] = {
-    **{name: lambda o, type, a, b, code=code: o.binary(code, type, a, b) for name, code in (
-        ("add", "fadd contract"), ("subtract", "fsub contract"), ("multiply", "fmul contract"), ("divide", "fdiv"))},
+    **{name: lambda o, type, a, b, code=code: o.binary(code + o.contract, type, a, b) for name, code in (
+        ("add", "fadd"), ("subtract", "fsub"), ("multiply", "fmul"))},
+    "divide": lambda o, type, a, b: o.binary("fdiv", type, a, b),
     **{name: lambda o, type, x, code=code: o.intrinsic(code, type, x) for name, code in (
         *ROUNDING.items(), ("abs", "fabs"), ("sqrt", "sqrt"))},
     "floor_divide": lambda o, type, a, b: _float_divmod(o, type, a, b)[0],
