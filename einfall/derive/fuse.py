@@ -12,8 +12,8 @@ from einfall.cascade.scope import bound_here
 from einfall.cascade.states import Component, Fused, Total, component_value
 from einfall.derive.forms import Form, NoForm, Symbol, expression, number
 from einfall.derive.probe import HIGHEST, probed_rank
-from einfall.derive.reading import ELEMENT, REFERENCE, Fact, NotSeparable, Reader
-from einfall.derive.selections import monotone_in, selected
+from einfall.derive.reading import REFERENCE, Fact, NotSeparable, Reader
+from einfall.derive.selections import extrema_of, selected
 from einfall.derive.signs import is_nonnegative, is_positive
 from einfall.derive.sums import Move, Refused, SumForm, derive_sum
 from einfall.scalar.dtypes import BOOL, DTYPES, I64
@@ -116,37 +116,41 @@ class Group:
             self.pool.append((self.reader.form(element), place))
 
     def add_monotone(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
-        """max f(x; r) = f(max x; r) for a function that rises in x."""
-        found = monotone_in(self.reader, node.bodies[0])
+        """max f(x; r) = f(max x; r) for a function that rises in x, and its kin of several extrema."""
+        body, name = node.bodies[0], node.monoid.name
+        found = extrema_of(self.reader, body, name)
         if found is None:
-            raise Refused(f"the body of the {node.monoid.name} is not seen to rise or fall with one element")
-        element, rises = found
-        name = node.monoid.name if rises else {"max": "min", "min": "max"}[node.monoid.name]
-        place = self.component(self.name_of(node), named(name, element.dtype), axes, element)
+            raise Refused(f"the body of the {name} is not seen to rise or fall with one element")
+        places = {}
+        for number_of, (element, extremum) in enumerate(found.parts):
+            free = {rank: extent for rank, extent in axes.items() if rank in element.free}
+            label = self.name_of(node) + (f"_{number_of}" if number_of else "")
+            places[element, extremum] = self.component(label, named(extremum, element.dtype), free, element)
 
         def value(label: Label) -> Expr:
-            applied = self.applied(node.bodies[0], element, self.at(label, place), label)
-            for fact in self.reader.facts:  # the other extremum changes no number, but is none where it is infinite
-                if fact.element is element and fact.is_upper is (name == "min") and not absence(element):
-                    other = self.applied(node.bodies[0], element, self.at_moment(fact.reference, label), label)
-                    applied = Map(node.monoid.combine[0].op, (applied, other))
+            def at(expr: Expr) -> Expr:
+                return self.at_moment(expr, label)
+
+            applied = found.applied(lambda element, extremum: self.at(label, places[element, extremum]), at)
+            for element, extremum in found.parts:
+                for fact in self.reader.facts:  # the other extremum changes no number, but is none where it is infinite
+                    if len(places) == 1 and fact.element is element and (
+                            fact.is_upper is (extremum == "min")) and not absence(element):
+                        other = found.applied(lambda element, extremum, fact=fact: at(fact.reference), at)
+                        applied = Map(node.monoid.combine[0].op, (applied, other))
             nothing = Map(OPS["equal"], (self.extent, Const(0, I64)))
-            if absence(node.bodies[0]):  # where all elements are absent the extremum is what it began as
-                begun = self.components[place].monoid.identity[0]
-                nothing = _either(nothing, Map(OPS["equal"], (self.at(label, place), begun)))
+            if absence(body):  # where all elements are absent the extremum is what it began as
+                begun = None
+                for place in places.values():
+                    one = Map(OPS["equal"], (self.at(label, place), self.components[place].monoid.identity[0]))
+                    begun = one if begun is None else Map(OPS["bitwise_and"], (begun, one))
+                nothing = _either(nothing, begun)
             return Select(nothing, node.monoid.identity[0], applied)
 
         self.values[node] = value
-        self.starts[node] = frozenset((place,)).union(*map(self.starts.get, self.references(node)))
-        self.proofs.append(Proof(node, "monotone", 1, "fixed", (), tuple(self.references(node))))
-
-    def applied(self, body: Expr, element: Expr, value: Expr, label: Label) -> Expr:
-        """A monotone function at a value of its one element; reductions in it keep the elements that they have."""
-        if body is element:
-            return value
-        if not self.reader.class_of(body) & ELEMENT:
-            return self.at_moment(body, label)
-        return Map(body.op, tuple(self.applied(arg, element, value, label) for arg in body.args))
+        self.starts[node] = frozenset(places.values()).union(*map(self.starts.get, self.references(node)))
+        rule = "monotone" if len(places) == 1 else "tropical"
+        self.proofs.append(Proof(node, rule, len(places), "fixed", (), tuple(self.references(node))))
 
     def add_selected(self, node: Reduce, axes: dict[Rank, Expr]) -> None:
         """What counts only at the extremum begins anew whenever the extremum moves."""

@@ -224,6 +224,8 @@ class _Printer(Printer):
     def proof(self, proof: Proof) -> list[str]:
         if proof.rule == "monotone":
             return ["it rises or falls with one element, so the extremum goes inside"]
+        if proof.rule == "tropical":
+            return [f"it is an extremum of {proof.rank} functions, each of which rises or falls with one element"]
         if proof.rule == "selector":
             return ["only elements at the extremum count, and when it moves none of the old ones is there"]
         shown = [self.around(move.reference)[0] for move in proof.moves]

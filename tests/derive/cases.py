@@ -181,6 +181,29 @@ def sum_of_probabilities(X):
     return ef.sum(p / ef.sum(p, over=k), over=k)[i]
 
 
+@ef.kernel
+def best_weighted_log_probability(X, W):
+    return ef.max(X[i, k] - ef.logsumexp(X[i, k], over=k) + W[i, k], over=k)[i]
+
+
+@ef.kernel
+def largest_deviation(X):
+    return ef.max(ef.abs(X[i, k] - ef.mean(X[i, k], over=k)), over=k)[i]
+
+
+@ef.kernel
+def largest_deviation_and_weight(X, W):
+    """A maximum to which an element is added, and a minimum of it with its sign turned."""
+    m = ef.mean(X[i, k], over=k)
+    away = ef.maximum(X[i, k] - m, m - 2 * X[i, k])
+    return (ef.max(away + W[i, k], over=k) + ef.min(W[i, k] - away, over=k))[i]
+
+
+@ef.kernel
+def scaled_by_the_largest(X, W):
+    return ef.sum(X[i, k] / ef.max(ef.abs(X[i, k]), over=k) * W[k, e], over=k)[i, e]
+
+
 ONE = ("sum", 1, "contraction")
 DERIVED = (
     Case(log_sum_exp, ((3, 61),), (ONE,)),
@@ -207,6 +230,10 @@ DERIVED = (
     Case(distance_to_maximum, ((3, 61),), (("sum", 2, "unipotent"),)),
     Case(sum_of_probabilities, ((3, 61),), (ONE, ONE)),
     Case(largest_probability, ((3, 61),), (ONE, ("monotone", 1, "fixed"))),
+    Case(best_weighted_log_probability, ((3, 61), (3, 61)), (("monotone", 1, "fixed"),)),
+    Case(largest_deviation, ((3, 61),), (("tropical", 2, "fixed"),)),
+    Case(largest_deviation_and_weight, ((3, 61), (3, 61)), (("tropical", 2, "fixed"), ("tropical", 2, "fixed"))),
+    Case(scaled_by_the_largest, ((3, 61), (61, 4)), (("sum", 1, "contraction"),)),
 )
 
 
@@ -287,7 +314,14 @@ def squares_about_half_a_product(X):
     return ef.sum((X[i, k] - ef.prod(X[i, k], over=k) / 2.0) ** 2, over=k)[i]
 
 
+@ef.kernel
+def least_deviation(X):
+    """No minimum of a maximum: that is no function of extrema."""
+    return ef.min(ef.abs(X[i, k] - ef.mean(X[i, k], over=k)), over=k)[i]
+
+
 REFUSED = (
+    Case(least_deviation, ((3, 61),), (), ("not seen to rise or fall",)),
     Case(exponential_about_mean, ((3, 61),), (), ("exponent",)),
     Case(exponential_without_a_bound, ((3, 61), (3, 61)), (), ("every exponent is provably 0 or less",)),
     Case(standardised_fourth_power, ((3, 61),), (("sum", 3, "unipotent"),), ("high power",)),

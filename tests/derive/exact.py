@@ -20,6 +20,7 @@ Value = dict[tuple[int, ...], object]  # of a component, for each place along it
 FUNCTIONS = {
     "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
     "divide": lambda a, b: a / b if b else mpmath.nan, "negative": lambda a: -a, "abs": abs, "minimum": min,
+    "logaddexp": lambda a, b: max(a, b) + mpmath.log1p(mpmath.exp(-abs(a - b))) if max(a, b) > -mpmath.inf else a,
     "maximum": max, "exp": mpmath.exp, "log": lambda a: mpmath.log(a) if a else -mpmath.inf, "sqrt": mpmath.sqrt,
     "pow": lambda a, b: a ** b, "less": lambda a, b: a < b, "less_equal": lambda a, b: a <= b,
     "greater": lambda a, b: a > b, "greater_equal": lambda a, b: a >= b, "equal": lambda a, b: a == b,
