@@ -10,7 +10,7 @@ from einfall.scalar.dtypes import BOOL, I64
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 
-__all__ = ["Bounds", "bounds_of", "conjuncts", "guarded"]
+__all__ = ["Bounds", "bounds_of", "conjuncts", "guarded", "target_of"]
 
 NEGATED = {"less": "greater_equal", "greater_equal": "less", "greater": "less_equal", "less_equal": "greater",
            "equal": "not_equal", "not_equal": "equal"}
@@ -48,6 +48,11 @@ def guarded(body: Expr, identity: Const) -> tuple[list[Expr], Expr]:
             body = body.no
         else:
             break
+    match body, identity:  # a condition is no identity where all that it is made of holds
+        case (Map(op), Const(False)) if op.name == "bitwise_and" and body.dtype is BOOL:
+            conditions, body = conditions + conjuncts(body), Const(True, BOOL)
+        case (Map(op), Const(True)) if op.name == "bitwise_or" and body.dtype is BOOL:
+            conditions, body = conditions + conjuncts(body, holds=False), Const(False, BOOL)
     return list(dict.fromkeys(conditions)), body
 
 
@@ -57,6 +62,19 @@ def bounds_of(condition: Expr, rank: Rank, extent: Expr) -> Bounds | None:
         case Map(op, (left, right)) if left.dtype is I64 and op.name in (
                 "less", "less_equal", "greater", "greater_equal", "equal"):
             return _solved(op.name, left, right, rank, extent)
+    return None
+
+
+def target_of(condition: Expr, ranks: tuple[Rank, ...], extents: tuple[Expr, ...]) -> tuple[Rank, Expr] | None:
+    """The other rank and the computed index that a condition says are equal, where no bounds of these ranks say it."""
+    match condition:
+        case Map(op, (left, right)) if op.name == "equal" and left.dtype is I64:
+            for one, other in ((left, right), (right, left)):
+                if isinstance(one, Index) and one.rank not in ranks and one.rank not in other.free and (
+                        not other.free.isdisjoint(ranks)):
+                    innermost = [place for place, rank in enumerate(ranks) if rank in condition.free][-1]
+                    if bounds_of(condition, ranks[innermost], extents[innermost]) is None:
+                        return one.rank, other
     return None
 
 

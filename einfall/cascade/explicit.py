@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from einfall.base.node import Node, postorder, rewrite
-from einfall.cascade.bounds import bounds_of, conjuncts, guarded
+from einfall.cascade.bounds import bounds_of, conjuncts, guarded, target_of
 from einfall.cascade.nodes import Access, Cascade, Index, Reduce, Scan, Tensor
 from einfall.cascade.presence import absence, annihilations
 from einfall.cascade.scope import substitute
@@ -39,11 +39,14 @@ def make_absence_explicit(cascade: Cascade) -> Cascade:
 
 
 def _restricted(node: Reduce, made: Reduce, memo: dict, done: dict) -> Reduce:
-    """The reduction with its body a selection where what is absent is the identity and the condition bounds a rank."""
+    """The reduction with its body a selection where what is absent is the identity and the condition bounds a rank, or
+    says at which place of another rank an element counts."""
     (body,), (identity, *_) = made.bodies, node.monoid.identity
     for gone, value in reversed(absence(guarded(node.bodies[0], identity)[1], memo)):
-        if value is identity and any(bounds_of(condition, rank, extent) for condition in conjuncts(gone, holds=False)
-                                     for rank, extent in zip(node.ranks, node.extents)):
+        if value is identity and any(
+                target_of(condition, node.ranks, node.extents) or any(
+                    bounds_of(condition, rank, extent) for rank, extent in zip(node.ranks, node.extents))
+                for condition in conjuncts(gone, holds=False)):
             body = Select(rewrite(gone, lambda item: None, done), identity, body)
     return Reduce(made.monoid, made.ranks, made.extents, (body,))
 

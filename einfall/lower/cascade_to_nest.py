@@ -15,6 +15,7 @@ from einfall.cascade import nodes as cas
 from einfall.cascade.bounds import Bounds, bounds_of, conjuncts, guarded
 from einfall.cascade.explicit import COSTLY, inline, make_absence_explicit
 from einfall.cascade.scope import bound_here
+from einfall.lower.scatters import scatter_into, scatter_of
 from einfall.nest.check import check
 from einfall.nest.nodes import Nest
 from einfall.scalar import memory as mem
@@ -125,6 +126,9 @@ class _Lowering:
         """Outputs that agree on their first ranks share the loops over them."""
         while group:
             tensor, buffer = group[0]
+            if self.scattered_output(tensor, buffer, depth):
+                group = group[1:]
+                continue
             if len(tensor.ranks) == depth:
                 places = tuple(self.env[rank] for rank in tensor.ranks)
                 self.emit(mem.Store(buffer, places, self.value(tensor.body)))
@@ -139,6 +143,18 @@ class _Lowering:
             self.close(rank, "parallel")
             self.restore(state)
             group = [item for item in group if item not in alike]
+
+    def scattered_output(self, tensor: cas.Tensor, buffer: mem.Buffer, depth: int) -> bool:
+        """Fills an output whose elements are stored at computed indices, below the loops that these depend on; False
+        for another, or where the loops are still to come."""
+        scatter, rest = scatter_of(tensor.body), tensor.ranks[depth:]
+        if scatter is None or not rest or not {*scatter.targets} <= {*rest} or not {*rest} <= tensor.body.free or any(
+                rest[0] in index.free for index in scatter.targets.values()):
+            return False
+        outer = tuple(self.env[rank] for rank in tensor.ranks[:depth])
+        scatter_into(self, tensor.body, scatter, buffer, outer, dict(zip(rest, tensor.extents[depth:])),
+                     depth == 0)
+        return True
 
     # Names, loops, statements
 
@@ -189,6 +205,17 @@ class _Lowering:
         count = self.size(self.extents[rank]) if level.count is None else level.count
         self.levels, self.known = self.levels[:-1], self.known[:-1]
         self.emit(mem.Loop(level.variable, count, kind, monoid, carried, tuple(level.statements)))
+
+    def enter(self, variable: mem.Variable, count: Expr, bound: tuple = ()) -> None:
+        """A loop of so many steps, inside which these values are known."""
+        self.levels = [*self.levels, Level(variable, bound, None, [], count)]
+        self.known = [*self.known, {}]
+
+    def leave(self, kind: str) -> None:
+        """The end of what `enter` began."""
+        level = self.levels[-1]
+        self.levels, self.known = self.levels[:-1], self.known[:-1]
+        self.emit(mem.Loop(level.variable, level.count, kind, None, (), tuple(level.statements)))
 
     def state(self) -> tuple:
         """What `restore` puts back: the loops open, and what names stand for."""
@@ -357,7 +384,7 @@ class _Lowering:
         for known in reversed(self.known):
             if key in known:
                 return known[key]
-        kept = self.found(node)
+        kept = self.found(node) or self.scattered(node)
         if kept is None:
             wanted = self.limits_of_users(node)
             deciding = frozenset().union(*(limits.free() for limits in wanted.values()))
@@ -384,6 +411,27 @@ class _Lowering:
         return values
 
     # Reductions and scans
+
+    def scattered(self, node: Expr) -> Kept | None:
+        """A reduction whose elements are stored at computed indices, outside of the loops over these places; None for
+        another, and where a state decides what is stored."""
+        scatter = scatter_of(node)
+        if scatter is None:
+            return None
+        of_targets = {id(self.env[rank]) for rank in scatter.targets}
+        depth = min([self.depth(node), *(place for place, level in enumerate(self.levels)
+                                         if any(id(item) in of_targets for item in level.bound))])
+        ranks = self.inner_ranks(node, depth)
+        if not {*scatter.targets} <= {*ranks} or not all(isinstance(rank, cas.Rank) for rank in ranks):
+            return None
+        state = self.state()
+        self.levels, self.known = self.levels[:depth], self.known[:depth]
+        extents = {rank: self.extents[rank] for rank in ranks}
+        buffer = self.workspace(node.dtype, tuple(extents.values()))
+        scatter_into(self, node, scatter, buffer, (), extents, depth == 1)
+        kept = self.keep(node, (buffer,), ranks)
+        self.restore(state)
+        return kept
 
     def reduced(self, node: cas.Reduce) -> tuple[Expr, ...]:
         """A loop a rank, the elements brought together in carried values."""

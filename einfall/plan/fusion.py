@@ -14,6 +14,7 @@ from einfall.cascade.domain import is_domain
 from einfall.cascade.explicit import COSTLY
 from einfall.cascade.nodes import Access, Cascade, Index, Input, Rank, Reduce, Scan
 from einfall.derive.derive import Derivation, Derived
+from einfall.lower.scatters import scatter_of
 from einfall.scalar.nodes import Expr, Map, Select
 
 __all__ = ["CORE_BYTES", "worthwhile"]
@@ -27,6 +28,8 @@ def worthwhile(derivation: Derivation, cascade: Cascade, size: Callable[[Expr], 
 
 
 def _is_worthwhile(state: Derived, cascade: Cascade, size: Callable[[Expr], int]) -> bool:
+    if any(scatter_of(member) is not None for member in state.members):
+        return False  # stores at computed indices go through the elements once; a state would for each place
     rank = state.fused.ranks[0]
     late = _late_values(state, cascade)
     written = _specials([*(member.bodies[0] for member in state.members), *late], rank)
