@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from einfall.base.node import children, postorder
+from einfall.base.node import children, postorder, rewrite
 from einfall.cascade.explicit import COSTLY
+from einfall.scalar.dtypes import BOOL
 from einfall.scalar.memory import Load, Loop, Size, Statement, Store, Variable, depends_on_sizes_only
 from einfall.scalar.monoids import combined
-from einfall.scalar.nodes import Expr, Map, Select
+from einfall.scalar.nodes import Cast, Expr, Map, Select, const
 from einfall.scalar.run import evaluate
 from einfall.tile.nodes import Axis, Program
 
@@ -92,7 +93,12 @@ def _typical(extent: Expr, where: dict[Variable, int], size: Callable[[Expr], in
         known = size(node) if isinstance(node, Size) else where.get(node, UNKNOWN)
         return np.asarray(min(known, node.dtype.highest), node.dtype.numpy)
 
-    length = int(evaluate(extent, leaf))
+    def rule(node):  # a condition on data may hold
+        is_of_data = isinstance(node, Cast) and node.arg.dtype is BOOL and any(
+            isinstance(item, Load) for item in postorder(node))
+        return const(1, node.dtype) if is_of_data else None
+
+    length = int(evaluate(rewrite(extent, rule), leaf))
     return length if 0 <= length < UNKNOWN // 2 else 1
 
 
