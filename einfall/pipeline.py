@@ -48,14 +48,15 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
                     small: frozenset[tuple[str, int, int]] = frozenset(), wanted: frozenset[int] | None = None,
                     derivation: Derivation | None = None, is_staged: Callable[[tuple[Copy, ...]], bool] = bool, *,
                     lanes: int | None = None, features: frozenset[str] | None = None, portion: int = PORTION,
-                    is_exact: bool = False) -> Compiled:
+                    is_exact: bool = False, updates: frozenset[int] = frozenset()) -> Compiled:
     """The machine code of a cascade, for inputs whose elements lie side by side along the axes in `units`.
 
     small: (input, axis, extent) of extents that become constants; wanted: the derived states that are used (all);
     derivation: with all states, where it is known already;
     is_staged: whether these inputs are copied in the order in which they are read (they are);
     portion: how many elements a state takes at a time;
-    is_exact: whether products are rounded before they are added.
+    is_exact: whether products are rounded before they are added;
+    updates: the results that lie in the memory of the input of which they replace a part.
 
     derive           brings dependent reductions into one sweep; later nothing knows which reductions belong together
     unfold           writes states as scans over portions, which everything after it knows
@@ -86,7 +87,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     if wanted is not None and len(wanted) < len(derivation.states):
         used = timed("derive", derive, cascade, wanted).cascade if wanted else cascade
     chosen = timed("project", project, timed("unfold", unfold, used, portion))
-    nest = timed("cascade_to_nest", cascade_to_nest, chosen)
+    nest = timed("cascade_to_nest", cascade_to_nest, chosen, updates)
     nest = timed("specialise", specialise, nest, small)
     nest = timed("fuse", fuse, nest, TOGETHER)
     copies, staged = (), False

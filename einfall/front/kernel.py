@@ -129,7 +129,7 @@ class Kernel:
         if OBSERVERS:
             return observed(self, args, options, out)
         arguments = collect(self.signature, self.__name__, args, options)
-        return results_of(self.prepared(arguments), arguments, out)
+        return results_of(self, self.prepared(arguments), arguments, out)
 
     def lower(self, *args, **options) -> "Lowered":
         """The program for arguments like these at every height, and what it costs at their sizes."""
@@ -159,15 +159,18 @@ class Kernel:
         checks = tuple((item.kind, item.machine.whole) for item in ready.checks)
         return explanation(self.__name__, ready.machine.whole, checks, call, this_machine(), timing, derivation)
 
-    def prepared(self, arguments: Arguments) -> "Ready":
-        """What a call with these types, shapes and strides needs, checked and compiled the first time."""
-        key = arguments.key, tuple((array.shape, array.strides) for array in arguments.arrays.values())
+    def prepared(self, arguments: Arguments, updates: frozenset[int] = frozenset()) -> "Ready":
+        """What a call with these types, shapes and strides needs, checked and compiled the first time.
+
+        updates: the results that are an argument of which a part is replaced, in its memory.
+        """
+        key = arguments.key, tuple((array.shape, array.strides) for array in arguments.arrays.values()), updates
         found = self.ready.get(key)
         if found is None:
             allow_deep_recursion()
             program = self.program(arguments)
             checks = () if self.options.unchecked else tuple(self.checks(program, arguments))
-            machine = self.compiled(program.cascade, arguments)
+            machine = self.compiled(program.cascade, arguments, updates)
             found = Ready(program, machine, machine.plan(arguments), checks)
             if len(self.ready) >= REMEMBERED:
                 self.ready.clear()
@@ -191,7 +194,7 @@ class Kernel:
             machine = self.compiled(fault_finder(program.cascade), arguments)
             yield Check(machine, machine.plan(arguments), program.cascade.outputs, ())
 
-    def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
+    def compiled(self, cascade: Cascade, arguments: Arguments, updates: frozenset[int] = frozenset()) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
         cascade = in_order(cascade) if self.options.exact else contracted(
             cascade, lambda extent: evaluate(extent, arguments.sizes))
@@ -200,12 +203,12 @@ class Kernel:
         def is_staged(copies: tuple[Copy, ...]) -> bool:
             return are_worthwhile(copies, lambda extent: evaluate(extent, arguments.sizes))
 
-        found = self.machines.setdefault(key, {})  # by whether inputs are staged
+        found = self.machines.setdefault((*key, updates), {})  # by whether inputs are staged
         for machine in found.values():
             if machine.whole.is_staged == (bool(machine.whole.copies) and is_staged(machine.whole.copies)):
                 return machine
-        machine = Machine(compile_cascade(*key, self.derivations[cascade], is_staged, is_exact=self.options.exact),
-                          key[-1])
+        machine = Machine(compile_cascade(*key, self.derivations[cascade], is_staged, is_exact=self.options.exact,
+                                          updates=updates), key[-1])
         found[machine.whole.is_staged] = machine
         return machine
 
@@ -237,21 +240,23 @@ def observed(held: Kernel, args: tuple, options: dict, out=None):
     arguments = collect(held.signature, held.__name__, args, options)
     ready = held.prepared(arguments)
     prepared = time.perf_counter()
-    results = results_of(ready, arguments, out)
+    results = results_of(held, ready, arguments, out)
     call = Call(held, args, options, time.perf_counter() - begin, prepared - begin)
     for observer in tuple(OBSERVERS):
         observer(call)
     return results
 
 
-def results_of(ready: "Ready", arguments: Arguments, out=None):
+def results_of(held: Kernel, ready: "Ready", arguments: Arguments, out=None):
     """What the kernel returns for these arguments, in their library; in the arrays of `out` if there are any."""
     plan, structure = ready.plan, ready.program.structure
     into, outs = None, None
     if out is not None:
-        outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments,
-                       ready.program.cascade.name)
-        into = outs.directly(plan.outputs, arguments)
+        outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments, held.__name__)
+        updates = outs.updates(ready.program.cascade, arguments)
+        if updates:
+            plan = held.prepared(arguments, updates).plan
+        into = outs.directly(plan.outputs, arguments, updates)
     for item in ready.checks:
         look(item, ready.program, arguments)
     results = plan.run(arguments.arrays, arguments.scalars, into)

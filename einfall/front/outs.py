@@ -1,7 +1,8 @@
 """`kernel(..., out=...)`: results written into arrays of the caller, as if all had been computed before.
 
 Where an `out` may share memory with an argument, or does not lie row-major, its result is computed elsewhere and copied
-at the end; else the kernel writes straight into it.
+at the end; else the kernel writes straight into it. Where it is an argument of which a part is replaced, as of a cache,
+only that part is written.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from einfall.base.errors import ShapeError, TraceError
+from einfall.cascade.nodes import Cascade
+from einfall.cascade.updates import can_be_in_place, update_of
 from einfall.front.arguments import Arguments, memory_of
 from einfall.runtime.launch import Block
 from einfall.scalar.dtypes import of_numpy
@@ -25,10 +28,30 @@ class Outs(NamedTuple):
     given: tuple
     arrays: tuple[np.ndarray, ...]
 
-    def directly(self, names: tuple[str, ...], arguments: Arguments) -> dict[str, np.ndarray]:
+    def updates(self, cascade: Cascade, arguments: Arguments) -> frozenset[int]:
+        """The places of the results that are an argument of which a part is replaced, where they are given its memory
+        and nothing else has any of it."""
+        found = set()
+        for place, array in enumerate(self.arrays):
+            update = update_of(cascade.outputs[place])
+            if update is None or not (array.flags.c_contiguous and array.flags.aligned):
+                continue
+            held = arguments.arrays[update.source.name]
+            is_same = (held.__array_interface__["data"], held.shape, held.strides) == (
+                array.__array_interface__["data"], array.shape, array.strides)
+            others = (other for name, other in arguments.arrays.items() if name != update.source.name)
+            if is_same and not any(np.may_share_memory(array, other) for other in others) and (
+                    can_be_in_place(cascade, place)):
+                found.add(place)
+        return frozenset(found)
+
+    def directly(self, names: tuple[str, ...], arguments: Arguments, updates: frozenset[int]) -> dict[str, np.ndarray]:
         """Those that the kernel may write into while it still reads its arguments, by the name of the result."""
         found: dict[str, np.ndarray] = {}
-        for name, array in zip(names, self.arrays):
+        for place, (name, array) in enumerate(zip(names, self.arrays)):
+            if place in updates:
+                found[name] = array
+                continue
             is_apart = not any(np.may_share_memory(array, other) for other in arguments.arrays.values())
             if is_apart and array.flags.c_contiguous and array.flags.aligned and name not in found:
                 found[name] = array

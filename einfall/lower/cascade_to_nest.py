@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 from einfall.base.node import Node, children, postorder, rewrite
 from einfall.cascade import nodes as cas
-from einfall.cascade.bounds import Bounds, bounds_of, conjuncts, guarded
+from einfall.cascade.bounds import bounds_of, conjuncts, guarded
 from einfall.cascade.explicit import COSTLY, inline, make_absence_explicit
 from einfall.cascade.scope import bound_here
+from einfall.lower.limits import Limits
 from einfall.lower.scatters import scatter_into, scatter_of
+from einfall.lower.updates import update_into
 from einfall.nest.check import check
 from einfall.nest.nodes import Nest
 from einfall.scalar import memory as mem
@@ -27,11 +29,14 @@ from einfall.scalar.ops import OPS
 __all__ = ["cascade_to_nest"]
 
 
-def cascade_to_nest(cascade: cas.Cascade) -> Nest:
-    """The nest that computes a cascade."""
+def cascade_to_nest(cascade: cas.Cascade, updates: frozenset[int] = frozenset()) -> Nest:
+    """The nest that computes a cascade.
+
+    updates: the outputs that hold an input already, of which they replace a part.
+    """
     prepared = inline(make_absence_explicit(cascade))
     lowering = _Lowering(prepared)
-    nest = lowering.program()
+    nest = lowering.program(updates)
     check(nest)
     return nest
 
@@ -59,26 +64,6 @@ class Level(NamedTuple):
     statements: list[mem.Statement]
     count: Expr | None = None
     conditions: frozenset[tuple] = frozenset()  # what holds inside, since the loop ends where it does not
-
-
-class Limits(NamedTuple):
-    """Where the loop over a rank begins and ends, and the conditions that say so."""
-
-    bounds: tuple[Bounds, ...] = ()
-    conditions: tuple[Expr, ...] = ()
-
-    def length(self) -> Const | None:
-        """The most steps between the limits, if that is a number."""
-        lows = [low for one in self.bounds for low in one.lows]
-        for high in (high for one in self.bounds for high in one.highs):
-            match high:
-                case Map(op, (low, Const() as length)) if op.name == "add" and low in lows:
-                    return length
-        return None
-
-    def free(self) -> frozenset:
-        """The ranks and labels that the limits depend on."""
-        return frozenset().union(*(limit.free for one in self.bounds for limit in (*one.lows, *one.highs)))
 
 
 class Kept(NamedTuple):
@@ -113,12 +98,15 @@ class _Lowering:
             if isinstance(node, cas.History):
                 self.histories.setdefault(node.scan, set()).add(node.place)
 
-    def program(self) -> Nest:
+    def program(self, updates: frozenset[int]) -> Nest:
         outputs = []
         for place, tensor in enumerate(self.cascade.outputs):
             name = self.fresh("out" if len(self.cascade.outputs) == 1 else f"out{place}")
             outputs.append(mem.Buffer(name, tensor.dtype, tuple(map(self.size, tensor.extents))))
-        self.outputs(list(zip(self.cascade.outputs, outputs)), 0)
+        pairs = list(zip(self.cascade.outputs, outputs))
+        self.outputs([pair for place, pair in enumerate(pairs) if place not in updates], 0)
+        for place in sorted(updates):
+            update_into(self, *pairs[place])
         inputs = tuple(self.inputs[item] for item in self.cascade.inputs)
         return Nest(self.cascade.name, inputs, tuple(outputs), tuple(self.levels[0].statements))
 

@@ -16,7 +16,7 @@ from einfall.scalar.monoids import combined
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 
-__all__ = ["Scatter", "scatter_into", "scatter_of"]
+__all__ = ["Scatter", "enter_where", "scatter_into", "scatter_of"]
 
 PIECES = 4  # parts of the places that threads may fill at once; each looks at all elements
 
@@ -104,9 +104,13 @@ def _enter_where(lowering, scatter: Scatter, spans: dict[Rank, tuple[Expr, Expr]
         conditions = [*conditions, _map("less_equal", low, at), _map("less", at, high)]
     for condition in conditions:
         here = condition if here is None else _map("bitwise_and", here, condition)
+    enter_where(lowering, here, tuple(lowering.env[rank] for rank in scatter.targets))
+
+
+def enter_where(lowering, condition: Expr, bound: tuple[Expr, ...] = ()) -> None:
+    """A loop of one step where a condition holds, of none elsewhere; inside, these values are known."""
     hit = mem.Variable(lowering.fresh("hit"))
-    lowering.enter(hit, _map("minimum", Cast(here, I64), Const(1, I64)),
-                   tuple(lowering.env[rank] for rank in scatter.targets))
+    lowering.enter(hit, _map("minimum", Cast(condition, I64), Const(1, I64)), bound)
 
 
 def _map(name: str, left: Expr, right: Expr) -> Expr:

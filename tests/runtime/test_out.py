@@ -1,11 +1,16 @@
 """`out=`: results in the caller's arrays, as if everything had been computed before anything was written."""
 
+import os
+import pathlib
+
+import ml_dtypes
 import numpy as np
 import pytest
 
 import einfall as ef
 from einfall.front.arguments import collect
 from einfall.front.observers import observing
+from einfall.front.outs import outs_of
 from einfall.runtime import threads
 from tests.lower.test_line import normal, product, softmax
 
@@ -168,3 +173,108 @@ def test_observers_hear_of_calls_without_their_out():
     with observing(heard.append):
         turned(A, out=C)
     assert heard[0].options == {} and np.array_equal(C, A.T * 2)
+
+
+t, d, b, h = ef.ranks("t d b h")
+
+
+@ef.kernel
+def write_row(Cache, new, pos):
+    """A row of a cache is replaced."""
+    return ef.where(t == pos[()], new[d], Cache[t, d])[t, d]
+
+
+@ef.kernel
+def write_rows(Cache, new, pos):
+    """In each batch another place, and heads in between: the cache of a decoder."""
+    return ef.where(t == pos[b], new[b, h, d], Cache[b, h, t, d])[b, h, t, d]
+
+
+@ef.kernel
+def attend(Q, K, V, k, v, pos):
+    """A step of a decoder: the caches with the new row, and attention over them."""
+    K1 = ef.where(t == pos[()], k[d], K[t, d])[t, d]
+    V1 = ef.where(t == pos[()], v[d], V[t, d])[t, d]
+    s = ef.where(t <= pos[()], ef.sum(Q[h, d] * K1[t, d], over=d), -ef.inf)
+    return {"O": ef.sum(ef.softmax(s, over=t) * V1[t, d], over=t)[h, d], "K": K1, "V": V1}
+
+
+@ef.kernel
+def scaled_below(C, w):
+    """A part, where a condition of floats holds too; it reads what it replaces."""
+    return ef.where((i >= j) & (w[i] > 0), C[i, j] * w[i] + j, C[i, j])[i, j]
+
+
+@ef.kernel
+def neighbours(C):
+    """It reads what it writes elsewhere, so nothing may be written before all is computed."""
+    return ef.where(i > 0, C.pad(0.0)[i - 1, j], C[i, j])[i, j]
+
+
+@ef.kernel
+def never(C, flag):
+    return ef.where(flag[()] > 3, C[i, j] * 2, C[i, j])[i, j]
+
+
+CACHES = {
+    write_row: lambda: (normal(40, 8), normal(8), np.array(17)),
+    write_rows: lambda: (normal(3, 2, 9, 4), normal(3, 2, 4), np.array([0, 8, 20])),
+    scaled_below: lambda: (normal(9, 7), normal(9)),
+    neighbours: lambda: (normal(6, 5),),
+    never: lambda: (normal(4, 3), np.array(2)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("kernel", CACHES, ids=lambda kernel: kernel.__name__)
+def test_an_update_in_place_is_what_it_is_elsewhere(kernel, dtype):
+    cache, *rest = CACHES[kernel]()
+    cache = cache.astype(dtype)
+    rest = [item.astype(dtype) if item.dtype == np.float32 else item for item in rest]
+    expected, result = kernel(cache, *rest), cache.copy()
+    assert kernel(result, *rest, out=result) is result
+    assert np.array_equal(result, expected)
+
+
+def is_in_place(kernel, *arguments, out) -> bool:
+    """Whether a call stores nothing where its condition does not hold: read-only pages would end the process."""
+    collected = collect(kernel.signature, kernel.__name__, arguments, {})
+    ready = kernel.prepared(collected)
+    return bool(outs_of(out, ready.program.structure, [ready.plan.blocks[name] for name in ready.plan.outputs],
+                        collected, "f").updates(ready.program.cascade, collected))
+
+
+def test_what_is_updated_in_place():
+    for kernel, make in CACHES.items():
+        arguments = make()
+        assert is_in_place(kernel, *arguments, out=arguments[0]) is (kernel is not neighbours)
+        assert not is_in_place(kernel, *arguments, out=arguments[0].copy())
+    cache, new, pos = CACHES[write_row]()
+    assert not is_in_place(write_row, cache[::-1], new, pos, out=cache)  # another order of the same memory
+    wide = normal(40, 16)
+    assert not is_in_place(write_row, wide[:, ::2], new, pos, out=wide[:, ::2])  # not row-major: computed and copied
+    expected = write_row(wide[:, ::2], new, pos)
+    assert np.array_equal(write_row(wide[:, ::2], new, pos, out=wide[:, ::2]), expected)
+
+
+def test_a_step_of_a_decoder_touches_one_row_of_each_cache():
+    Q, K, V, k, v, pos = normal(2, 8), normal(50, 8), normal(50, 8), normal(8), normal(8), np.array(31)
+    expected, O, K2, V2 = attend(Q, K, V, k, v, pos), np.empty((2, 8), np.float32), K.copy(), V.copy()
+    assert is_in_place(attend, Q, K2, V2, k, v, pos, out={"O": O, "K": K2, "V": V2})
+    attend(Q, K2, V2, k, v, pos, out={"O": O, "K": K2, "V": V2})
+    for name, result in (("O", O), ("K", K2), ("V", V2)):
+        assert np.array_equal(result, expected[name]), name
+
+
+def resident_bytes() -> int:
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not say what is resident")
+def test_an_update_touches_what_it_changes():
+    """The addresses of a cache of 1 GiB, for which the system gives memory where something is written only."""
+    cache, new = np.zeros((2**22, 64), np.float32), np.arange(64, dtype=np.float32)
+    before = resident_bytes()
+    write_row(cache, new, np.array(2**21), out=cache)
+    assert resident_bytes() - before < 2**28
+    assert np.array_equal(cache[2**21], new) and not cache[2**21 + 1].any()
