@@ -252,7 +252,8 @@ def results_of(held: Kernel, ready: "Ready", arguments: Arguments, out=None):
     plan, structure = ready.plan, ready.program.structure
     into, outs = None, None
     if out is not None:
-        outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments, held.__name__)
+        outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments,
+                       ready.program.cascade.name)
         updates = outs.updates(ready.program.cascade, arguments)
         if updates:
             plan = held.prepared(arguments, updates).plan
