@@ -54,6 +54,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     small: (input, axis, extent) of extents that become constants; wanted: the derived states that are used (all);
     derivation: with all states, where it is known already;
     is_staged: whether these inputs are copied in the order in which they are read (they are);
+    features: what the processor has, in LLVM's words (this one); lanes: how many run at once (as many as it has);
     portion: how many elements a state takes at a time;
     is_exact: whether products are rounded before they are added;
     updates: the results that lie in the memory of the input of which they replace a part.
@@ -105,5 +106,5 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     steps = []
     for program in tiles:
         module = timed("emit", emit, program, features, lanes, units, is_exact)
-        steps.append(Step(program, timed("llvm", compile_module, module)))
+        steps.append(Step(program, timed("llvm", compile_module, module, features)))
     return Compiled(cascade, derivation, chosen, nest, copies, staged, tiles, tuple(steps), times_s)

@@ -22,7 +22,7 @@ from tests.derive.bodies import bodies
 from tests.derive.kinds import KINDS, kinds_of
 from tests.derive.once import derivation_of
 from tests.derive.refused import refused
-from tests.differential.heights import assert_agrees_at_every_height
+from tests.differential.heights import assert_agrees_at_every_height, heights_of
 
 
 def trial(seed: int) -> tuple[Counter, str]:
@@ -33,7 +33,7 @@ def trial(seed: int) -> tuple[Counter, str]:
     for body in (bodies(seed), refused(seed)):  # compared by tests.derive.bodies
         found += derived(body.kernel.trace(*body.arguments).cascade)
     try:
-        assert_agrees_at_every_height(program.kernel, program.arguments)
+        assert_agrees_at_every_height(program.kernel, program.arguments, heights=heights_of(seed))
     except Exception as failure:
         return found, f"seed {seed}: {type(failure).__name__}: {failure}\n{program.source}"
     return found, ""

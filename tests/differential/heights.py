@@ -19,20 +19,26 @@ from einfall.pipeline import PORTION, Compiled, compile_cascade
 from einfall.plan.fusion import worthwhile
 from einfall.plan.vectors import are_worthwhile
 from einfall.runtime.launch import launch
+from einfall.target.llvm.compile import GENERIC, host_features
 from einfall.tile import text as tile_text
 from einfall.tile.run import run as run_tile
 from tests.derive.once import derivation_of
 from tests.tolerance import assert_agrees
 
-__all__ = ["COMPILED_AGAIN", "HEIGHTS", "assert_agrees_at_every_height", "leaves"]
+__all__ = ["AVX2", "COMPILED_AGAIN", "HEIGHTS", "assert_agrees_at_every_height", "heights_of",
+           "leaves"]
+
+
+AVX2 = frozenset(name for name in host_features() if not name.startswith("avx512"))  # as far as this one has it
 
 
 @lru_cache(32)
 def compiled_of(cascade: Cascade, units: frozenset, small: frozenset, wanted: frozenset[int] | None = None, *,
-                is_staged: bool = True, lanes: int | None = None, portion: int = PORTION) -> Compiled:
+                is_staged: bool = True, lanes: int | None = None, portion: int = PORTION,
+                features: frozenset[str] | None = None) -> Compiled:
     """A program compiled: once for data of other extents, or in other places, that is compiled alike."""
     return compile_cascade(cascade, units, small, wanted, derivation_of(cascade), lambda copies: is_staged,
-                           lanes=lanes, portion=portion)
+                           lanes=lanes, portion=portion, features=features)
 
 
 def in_portions(program: Program, arguments: Arguments) -> Compiled:
@@ -88,22 +94,33 @@ def at_call(program: Program, arguments: Arguments) -> list[np.ndarray]:
     return launch(called.steps, called.nest.outputs, arguments.arrays, arguments.scalars)
 
 
-def at_few_lanes(program: Program, arguments: Arguments) -> list[np.ndarray]:
-    """Machine code from the same schedule, with four lanes."""
-    narrow = compiled_of(program.cascade, arguments.units, frozenset(), lanes=4, portion=3)
+def at_avx2(program: Program, arguments: Arguments) -> list[np.ndarray]:
+    """Machine code from the same schedule, with eight lanes, for a processor without AVX-512."""
+    narrow = compiled_of(program.cascade, arguments.units, frozenset(), lanes=8, portion=4, features=AVX2)
+    return launch(narrow.steps, narrow.nest.outputs, arguments.arrays, arguments.scalars)
+
+
+def at_generic(program: Program, arguments: Arguments) -> list[np.ndarray]:
+    """Machine code from the same schedule, with four lanes, for any processor of this kind."""
+    narrow = compiled_of(program.cascade, arguments.units, frozenset(), lanes=4, portion=3, features=GENERIC)
     return launch(narrow.steps, narrow.nest.outputs, arguments.arrays, arguments.scalars)
 
 
 HEIGHTS = {"text": (at_text, "float64"), "derived": (at_derived, "float64"), "nest": (at_nest, "float64"),
            "tile": (at_tile, "float64"), "machine": (at_machine, "nominal"), "call": (at_call, "nominal"),
-           "four lanes": (at_few_lanes, "nominal")}
+           "avx2": (at_avx2, "nominal"), "generic": (at_generic, "nominal")}
 
 
-COMPILED_AGAIN = ("call", "four lanes")  # heights with machine code of their own
+COMPILED_AGAIN = ("call", "avx2", "generic")  # heights with machine code of their own
+
+
+def heights_of(seed: int) -> tuple[str, ...]:
+    """All heights, of the narrower processors one: they take turns."""
+    return tuple(name for name in HEIGHTS if name != ("avx2", "generic")[seed % 2])
 
 
 def assert_agrees_at_every_height(kernel: Kernel, args: tuple, kwargs: dict | None = None,
-                                  heights: Collection[str] = tuple(HEIGHTS)) -> None:
+                                  heights: Collection[str] = heights_of(0)) -> None:
     """Each height gives what the reference gives, within the rounding of the types it computes in."""
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs or {})
     program = kernel.program(arguments)

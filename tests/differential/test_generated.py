@@ -12,7 +12,7 @@ from einfall import api
 from einfall.front.kernel import measured
 from einfall.instruments.generate import generate, reached, with_other_garbage
 from einfall.instruments.reach import DTYPES, FEATURES, MONOIDS, NODES, OPERATORS
-from tests.differential.heights import assert_agrees_at_every_height
+from tests.differential.heights import assert_agrees_at_every_height, heights_of
 
 PROGRAMS, REACHED_SEEDS, LEAST = 100, 400, 4
 BORDERS = [0, 5, *range(40, PROGRAMS + 1, 20)]  # of the batches; each has a program with garbage, the first is quick
@@ -25,7 +25,7 @@ def test_heights_agree(seeds):
     for seed in seeds:
         program = generate(seed)
         try:
-            assert_agrees_at_every_height(program.kernel, program.arguments)
+            assert_agrees_at_every_height(program.kernel, program.arguments, heights=heights_of(seed))
         except Exception as failure:
             failure.add_note(f"seed {seed}\n{program.source}")
             raise

@@ -11,8 +11,13 @@ from einfall.base.errors import CompileError
 from einfall.target.llvm.emit import Layout, Module
 from einfall.target.llvm.operators import LIBRARY
 
-__all__ = ["MachineCode", "compile_module", "host_features"]
+__all__ = ["GENERIC", "MachineCode", "compile_module", "host_features"]
 
+# what every processor of its kind has: the calls of functions rest on it
+GENERIC = frozenset(("64bit", "cmov", "cx8", "fxsr", "mmx", "sse", "sse2", "fp-armv8", "neon"))
+# functions that LLVM calls where a processor has no such instruction
+FALLBACK = frozenset(f"{name}{suffix}" for name in ("fma", "fmod", "floor", "ceil", "trunc", "roundeven", "rint")
+                     for suffix in ("", "f"))
 _LOCK = threading.Lock()  # LLVM's engines are not built from several threads at once
 
 
@@ -41,11 +46,9 @@ def _machine():
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     library = ctypes.CDLL(ctypes.util.find_library("m"))
-    for name in sorted(LIBRARY | {"fmodf"}):
+    for name in sorted(LIBRARY | FALLBACK):
         llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
-    # the name that LLVM reports for this processor may be wrong; its features are not
-    features = llvm.get_host_cpu_features().flatten()
-    return llvm.Target.from_default_triple().create_target_machine(features=features, opt=2)
+    return _machine_with(host_features(), jit=False)
 
 
 @functools.cache
@@ -54,8 +57,11 @@ def _pass_builder():
     return llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options(speed_level=2))
 
 
-def compile_module(module: Module) -> MachineCode:
-    """The machine code of a module. Raises: CompileError where LLVM refuses the text."""
+def compile_module(module: Module, features: frozenset[str] | None = None) -> MachineCode:
+    """The machine code of a module, for a processor that has these features (this one) besides the generic ones.
+
+    Raises: CompileError where LLVM refuses the text.
+    """
     with _LOCK:
         _machine()
         try:
@@ -67,12 +73,15 @@ def compile_module(module: Module) -> MachineCode:
         for name in PASSES:
             getattr(manager, f"add_{name}_pass")()
         manager.run(parsed, _pass_builder())
-        engine = llvm.create_mcjit_compiler(parsed, _fresh_machine())
+        engine = llvm.create_mcjit_compiler(parsed, _machine_with(host_features() if features is None else features))
         engine.finalize_object()
         return MachineCode(module.name, module.text, module.layout, engine.get_function_address(module.name), engine)
 
 
-def _fresh_machine():
-    """An engine owns its machine."""
-    features = llvm.get_host_cpu_features().flatten()
-    return llvm.Target.from_default_triple().create_target_machine(features=features, opt=2, jit=True)
+def _machine_with(features: frozenset[str], *, jit: bool = True):
+    """A target machine with these features of this processor; an engine owns its machine.
+
+    The name that LLVM reports for this processor may be wrong; its features are not.
+    """
+    given = ",".join(f"{'+' if name in features or name in GENERIC else '-'}{name}" for name in sorted(host_features()))
+    return llvm.Target.from_default_triple().create_target_machine(features=given, opt=2, jit=jit)

@@ -1,0 +1,45 @@
+"""The generic form of every program is a program for other platforms, too: it compiles to objects for them (which are
+not run here), asks for no instruction of one processor, and calls no function but those of the mathematics library."""
+
+import re
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+
+from einfall.front.arguments import collect
+from einfall.pipeline import compile_cascade
+from einfall.target.llvm.compile import FALLBACK, GENERIC
+from einfall.target.llvm.operators import LIBRARY
+from tests.programs.program import load
+
+PLATFORMS = {"aarch64-unknown-linux-gnu": r"\bbl\s+(\S+)", "arm64-apple-macosx13.0.0": r"\bbl\s+_(\S+)",
+             "x86_64-pc-windows-msvc": r"\bcallq?\s+(\S+)"}
+PROGRAMS = load()
+MATHEMATICS = {name + suffix for name in LIBRARY for suffix in ("", "f")} | FALLBACK
+MEMORY = {"memset", "memcpy", "memmove", "__chkstk"}  # of every C library, or of the compiler
+
+
+@pytest.fixture(scope="module")
+def machines():
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return {triple: llvm.Target.from_triple(triple).create_target_machine(opt=2) for triple in PLATFORMS}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if place % 10 else ())
+                                  for place, name in enumerate(PROGRAMS)])
+def test_the_generic_form_compiles_for_other_platforms(name, machines):
+    program = PROGRAMS[name]
+    args, kwargs = program.arguments(np.random.default_rng(5))
+    arguments = collect(program.kernel.signature, name, args, kwargs)
+    made = compile_cascade(program.kernel.program(arguments).cascade, arguments.units, lanes=4, features=GENERIC)
+    for step in made.steps:
+        declared = re.findall(r"declare .*?@([\w.]+)\(", step.code.text)
+        assert not [item for item in declared if item.startswith("llvm.x86")]
+        for triple, machine in machines.items():
+            module = llvm.parse_assembly(step.code.text)
+            module.triple = triple
+            assert machine.emit_object(module)[:4]
+            called = set(re.findall(PLATFORMS[triple], machine.emit_assembly(module)))
+            assert {item for item in called if not item.startswith("*")} <= MATHEMATICS | MEMORY, (name, triple, called)
