@@ -126,7 +126,7 @@ def written(w: Writer) -> str:
         returned = "{" + ", ".join(f'"{value.text}": {text}' for value, text in zip(shown, results)) + "}"
     else:
         returned = ", ".join(results)
-    body = "\n    ".join([*w.lines, f"return {returned}"])
+    body = "\n    ".join([*facts(w), *w.lines, f"return {returned}"])
     named, read = names_in(body), ranks_read(w, body)
     free = [rank for rank in w.extents if rank in named and rank in read and rank not in w.sized]
     sized = [rank for rank in w.extents if rank in named and rank not in free]
@@ -137,10 +137,28 @@ def written(w: Writer) -> str:
         sizes = ", ".join(f"{rank}={w.extents[rank]}" for rank in sized)
         declared.append(f"{', '.join(sized)} = ef.ranks({sizes})")
     parameters = ", ".join(argument.name for argument in w.arguments)
-    source = "\n".join(["import einfall as ef", *declared, *w.above, "@ef.kernel",
+    options = "(accumulate=ef.f64)" if w.chance(0.05) else ""
+    source = "\n".join(["import einfall as ef", *declared, *w.above, f"@ef.kernel{options}",
                         f"def program({parameters}):", f"    {body}"])
     # without the parentheses that nobody needs, and a blank line before each function
     return ast.unparse(ast.parse(source)).replace("import einfall as ef\n", "import einfall as ef\n\n", 1) + "\n"
+
+
+def facts(w: Writer) -> list[str]:
+    """What is true of some of the arguments, as assumptions."""
+    lines = []
+    for name, array, poisoned in w.arguments:
+        if not isinstance(array, np.ndarray) or not array.size or poisoned is not None or array.dtype == bool:
+            continue
+        numbers = array.astype(float)
+        if not np.abs(numbers).max() < 2**20 or not w.chance(0.15):  # NaN is not below either
+            continue
+        low, high = int(np.floor(numbers.min())), int(np.ceil(numbers.max()))
+        if array.dtype.kind == "u":
+            low = max(low, 1)
+        fact = w.pick((f"{name} > {low - 1}", f"{high + 1} > {name}", f"({name} >= {low - 1}) & ({name} < {high + 1})"))
+        lines.append(f"ef.assume({fact})")
+    return lines
 
 
 def parsed(body: str) -> ast.Module:

@@ -35,7 +35,8 @@ FEATURES = ["absent", "affine", "affine-two", "broadcast", "diagonal", "element"
 WRITTEN = {  # what leaves no trace of its own in a cascade: how it is written
     "edge": r'pad\("edge"\)', "wrap": r'pad\("wrap"\)', "pad-of-axes": r"\.pad\(\{", "carry": r"carry=",
     "array-axis": r"axis=", "array-keepdims": r"keepdims=", "array-product": r" @ ", "array-transpose": r"\.m?T\b",
-    "array-semiring": r"semiring=", "drop": r'outside="drop"'}
+    "array-semiring": r"semiring=", "accumulate": r"accumulate=",
+    "drop": r'outside="drop"'}
 FEATURES += [*WRITTEN, "reads-itself", "reads-itself-along-two"]
 
 
