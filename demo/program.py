@@ -21,7 +21,9 @@ class Program(NamedTuple):
     kernel: Kernel
     numpy: Callable
     torch: Callable
-    checked: Rank | None  # the rank of which some coordinates are compared with the reference; None: everything
+    # the rank of which some coordinates are compared with the reference; a number: so many rows of the results, which
+    # depend on as many rows of the first argument; None: everything
+    checked: Rank | int | None
     see: Callable[[Any, tuple], str]  # the result and the arguments, in a sentence
 
 

@@ -8,7 +8,7 @@ import pytest
 from demo import comparison
 from demo.comparison import PEERS, agreement, compare, peer_distance
 
-MODULES = ["bandwidth", "bilateral", "digits", "induction", "palette", "spelling"]
+MODULES = ["bandwidth", "bilateral", "digits", "induction", "mistyped", "palette", "smoothing", "spelling"]
 
 
 @pytest.fixture(params=MODULES)
