@@ -18,9 +18,11 @@ from einfall.plan.vectors import Copy, choose_copies, choose_panels, choose_regi
 from einfall.runtime.launch import Step
 from einfall.target.llvm.compile import compile_module, host_features
 from einfall.target.llvm.emit import emit
+from einfall.target.triton.emit import Source
+from einfall.target.triton.emit import emit as emit_triton
 from einfall.tile.nodes import Program
 
-__all__ = ["PORTION", "Blocked", "Compiled", "compile_cascade", "in_blocks"]
+__all__ = ["PORTION", "Blocked", "Compiled", "compile_cascade", "in_blocks", "in_triton"]
 
 PORTION = 1152  # elements: a few rows of them lie in the nearest cache, and it divides by lanes and by jammed rows
 TOGETHER = 6  # reductions in one loop: with four partial results each, 24 of 32 registers hold them
@@ -132,3 +134,16 @@ def in_blocks(cascade: Cascade, small: frozenset[tuple[str, int, int]] = frozens
     chosen = project(unfold(derivation.cascade, portion_of(derivation)))
     nest = choose_blocks(fuse(specialise(cascade_to_nest(chosen), small), TOGETHER))
     return Blocked(chosen, nest, nest_to_tile(nest))
+
+
+def in_triton(made: Blocked, units: frozenset[tuple[str, int]] = frozenset(), *, widen: bool = False
+              ) -> tuple[Source, ...]:
+    """The Triton source of tile programs in blocks, a kernel each.
+
+    units: (input, axis) whose elements lie side by side; widen: whether narrow floats are multiplied as f32, which is
+    what Triton's interpreter computes right.
+    Raises: CompileError for what has no spelling in Triton.
+
+    emit            spells a tile program, the first step that knows tensors; Triton itself is not needed
+    """
+    return tuple(emit_triton(program, units, widen=widen) for program in made.tiles)
