@@ -65,6 +65,12 @@ def attention_short(Q, K, V, lengths):
 
 
 @ef.kernel
+def attention_masked(Q, K, V, mask):
+    S = ef.sum(Q[h, q, d] * K[h, k, d], over=d) / ef.sqrt(d.extent)
+    return weighted(ef.where(mask[q, k], S, -ef.inf), V)
+
+
+@ef.kernel
 def nearest(X, Y):
     return ef.argmin(ef.sum((X[i, k] - Y[j, k]) ** 2, over=k), over=j)[i]
 
@@ -93,6 +99,21 @@ def with_lengths(rows: int, columns: int, deep: int, wide: int) -> tuple:
     return Q, K, V, lengths
 
 
+def with_unknown(rows: int, columns: int, deep: int, wide: int) -> tuple:
+    """Keys and values that are no numbers; a causal mask hides them from the rows before them."""
+    Q, K, V = heads(rows, columns, deep, wide)
+    V[0, rows // 2, 1], V[0, rows - 1, 0], V[1, 3, 2] = np.nan, np.inf, -np.inf
+    K[1, rows // 2, 0] = np.nan
+    return Q, K, V
+
+
+def with_mask(rows: int, columns: int, deep: int, wide: int) -> tuple:
+    """The same under a mask, which leaves nothing of row 1."""
+    mask = np.random.default_rng(rows).random((rows, columns)) < 0.6
+    mask[1] = False
+    return *heads(rows, columns, deep, wide), mask
+
+
 def whole_numbers(rows: int, columns: int) -> tuple:
     """Among the divisors and shifts are 0, negative ones and one past the width."""
     rng = np.random.default_rng(rows)
@@ -114,7 +135,9 @@ BLOCKED: dict[str, tuple[Kernel, Callable[..., tuple], tuple[tuple[int, ...], ..
     "layer_norm": (layer_norm, lambda m, n: (1 + normal(m, n), normal(n), normal(n)), ((3, 1030), (2, 1), (3, 0))),
     "attention": (attention, heads, ((17, 35, 17, 18), (1, 1, 1, 1), (3, 0, 2, 2))),
     "attention_causal": (attention_causal, heads, ((35, 34, 17, 3), (3, 40, 5, 17), (2, 1, 1, 1))),
-    "attention_short": (attention_short, with_lengths, ((17, 70, 4, 3),)),
+    "attention_unknown": (attention_causal, with_unknown, ((35, 70, 17, 18),)),
+    "attention_masked": (attention_masked, with_mask, ((17, 70, 4, 18), (2, 40, 17, 1))),
+    "attention_short": (attention_short, with_lengths, ((17, 70, 4, 3), (17, 70, 17, 18))),
     "nearest": (nearest, lambda m, n, k: (normal(m, k), normal(n, k)), ((66, 20, 3), (17, 70, 18))),
     "integers": (integers, whole_numbers, ((5, 70), (66, 3))),
     "rows_of": (rows_of, chosen_rows, ((70, 66), (3, 1))),
