@@ -86,6 +86,12 @@ def rows_of(table, rows):
     return (table[rows[i], j] * 2.0)[i, j]
 
 
+@ef.kernel
+def sparse_product(begins, ends, columns, values, X):
+    inside = (k >= begins[i]) & (k < ends[i])
+    return ef.sum(ef.where(inside, values[k] * X[columns[k], n], 0.0), over=k)[i, n]
+
+
 def heads(rows: int, columns: int, deep: int, wide: int) -> tuple:
     """Queries, keys and values of two heads."""
     return normal(2, rows, deep), normal(2, columns, deep), normal(2, columns, wide)
@@ -114,6 +120,15 @@ def with_mask(rows: int, columns: int, deep: int, wide: int) -> tuple:
     return *heads(rows, columns, deep, wide), mask
 
 
+def compressed(rows: int, deep: int, columns: int) -> tuple:
+    """A sparse matrix by rows, one of them empty and one longer than a block, and a dense one."""
+    rng = np.random.default_rng(rows)
+    lengths = rng.integers(0, 5, rows)
+    lengths[:2] = (0, 70)[:rows]
+    ends = np.cumsum(lengths)
+    return ends - lengths, ends, rng.integers(0, deep, ends[-1]), normal(ends[-1]), normal(deep, columns)
+
+
 def whole_numbers(rows: int, columns: int) -> tuple:
     """Among the divisors and shifts are 0, negative ones and one past the width."""
     rng = np.random.default_rng(rows)
@@ -139,6 +154,7 @@ BLOCKED: dict[str, tuple[Kernel, Callable[..., tuple], tuple[tuple[int, ...], ..
     "attention_masked": (attention_masked, with_mask, ((17, 70, 4, 18), (2, 40, 17, 1))),
     "attention_short": (attention_short, with_lengths, ((17, 70, 4, 3), (17, 70, 17, 18))),
     "nearest": (nearest, lambda m, n, k: (normal(m, k), normal(n, k)), ((66, 20, 3), (17, 70, 18))),
+    "sparse_product": (sparse_product, compressed, ((17, 9, 66), (2, 100, 3), (1, 3, 2))),
     "integers": (integers, whole_numbers, ((5, 70), (66, 3))),
     "rows_of": (rows_of, chosen_rows, ((70, 66), (3, 1))),
 }

@@ -127,11 +127,13 @@ SPILLED = 64  # bytes a thread, at most, where nothing is known of addresses: ea
 @needs_triton
 @pytest.mark.parametrize("divisible", [True, False], ids=["divisible", "any"])
 @pytest.mark.parametrize("dtype", ["f16", "f32"])
-@pytest.mark.parametrize("name", ["product", "layer", "softmax", "layer_norm", "attention", "attention_causal"])
+@pytest.mark.parametrize("name", ["product", "layer", "softmax", "layer_norm", "attention", "attention_causal",
+                                  "sparse_product"])
 def test_kernels_fit_into_a_processor(name, dtype, divisible, tmp_path):
     kernel, arguments, (extents, *_) = BLOCKED[name]
     extents = (100, 100, 64, 64)[:len(extents)]
-    program, call = entered(kernel, tuple(array.astype(DTYPES[dtype].numpy) for array in arguments(*extents)))
+    program, call = entered(kernel, tuple(
+        array.astype(DTYPES[dtype].numpy) if array.dtype.kind == "f" else array for array in arguments(*extents)))
     heads = frozenset((name, 2, 64) for name, array in call.arrays.items() if array.shape[1:] == (100, 64))
     for small in {call.small, call.small | heads}:
         made = in_blocks(program.cascade, small)

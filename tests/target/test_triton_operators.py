@@ -117,6 +117,14 @@ def test_indices_that_are_never_negative_are_divided_plainly():
     assert text.scopes[0].lines[-1] == "v4 = v3 // 4"
 
 
+@pytest.mark.parametrize("op", ["floor_divide", "remainder"])
+@pytest.mark.parametrize("by", [1, 7, 64])
+def test_indices_are_divided_downwards(op, by):
+    (x,) = operands("i64", 1)
+    actual = computed(Map(OPS[op], (Number("x0", I64), Const(by, I64))), [x])
+    np.testing.assert_array_equal(actual, OPS[op].evaluate(x, np.full_like(x, by)))
+
+
 @pytest.mark.parametrize("op, exponent", [("lgamma", None), ("pow", 0.3)])
 def test_what_has_no_spelling_says_so(op, exponent):
     x = Number("x0", DTYPES["f32"])

@@ -97,12 +97,11 @@ class Expressions:
         raise refused(f"{node!r} has no spelling", "report this program")
 
     def mapped(self, op: str, args: tuple[Expr, ...]) -> Tensor:
-        """An operator; indices are simpler where they are never negative."""
+        """An operator; indices are divided more simply by a number above 0."""
         dtype, values = args[0].dtype, tuple(map(self.value, args))
         other = args[-1].value if isinstance(args[-1], Const) and dtype is I64 else None
-        if op in ("floor_divide", "remainder") and other and other > 0 and is_never_negative(args[0]):
-            sign = "//" if op == "floor_divide" else "%"
-            return self.line(f"{{}} {sign} {{}}", self.typed(values[0], I64), values[1])
+        if op in ("floor_divide", "remainder") and other and other > 0:
+            return self.divided(op, self.typed(values[0], I64), other, is_never_negative(args[0]))
         if op == "pow" and isinstance(args[1], Const) and dtype.is_float:
             return power(self.line, dtype, self.typed(values[0], dtype), args[1].value)
         if values[0].is_literal and op in COMPARED:
@@ -110,3 +109,12 @@ class Expressions:
         if op in TYPED or all(value.is_literal for value in values):
             values = tuple(self.typed(value, dtype) for value in values)
         return spell(self.line, op, dtype, values)
+
+    def divided(self, op: str, index: Tensor, by: int, is_plain: bool) -> Tensor:
+        """An index divided by a number above 0, downwards; Triton divides towards 0."""
+        made = self.line(f"{{}} {'//' if op == 'floor_divide' else '%'} {by}", index)
+        if is_plain:
+            return made
+        if op == "floor_divide":
+            return self.line(f"tl.where({{}} % {by} < 0, {{}} - 1, {{}})", index, made, made)
+        return self.line(f"tl.where({{}} < 0, {{}} + {by}, {{}})", made, made, made)
