@@ -13,6 +13,8 @@ from einfall.front.arguments import Arguments, collect
 from einfall.front.kernel import Kernel, evaluated
 from einfall.pipeline import in_blocks, in_triton
 from einfall.scalar.dtypes import DTYPES
+from einfall.target.triton.emit import emit
+from einfall.tile.text import parse
 from tests.differential.blocked import BLOCKED, entered
 from tests.differential.in_blocks import blocked_of
 from tests.programs.program import load
@@ -25,11 +27,8 @@ SIZES = [(name, extents) for name, (_, _, sizes) in BLOCKED.items() for extents 
 ALIGNED = [("product", (64, 32, 128)), ("layer", (64, 64, 64)), ("softmax", (4, 1024)), ("product", (130, 70, 66)),
            ("attention", (64, 64, 64, 64)), ("attention_causal", (128, 128, 32, 32)),
            ("attention_causal", (70, 130, 33, 40))]
-# programs by hand that have no spelling: memory that is more than a tensor, and functions that Triton lacks
-MORE_THAN_TENSORS = {"attention_alibi", "attention_lengths", "attention_masked_row", "attention_no_keys",
-                     "attention_window"}
-WITHOUT_SPELLING = {"activations", "elementary", "focal_and_smoothed", "horner", "linear_attention", "options",
-                    "rounding"}
+# programs by hand with functions that have no spelling
+REFUSED = {"activations", "elementary", "horner", "linear_attention", "options", "rounding"}
 needs_triton = pytest.mark.skipif(TRITON is None, reason="EINFALL_TRITON_PYTHON names no environment with Triton")
 
 
@@ -64,15 +63,45 @@ def test_the_text_of_a_kernel(name, dtype, request):
     assert shown == golden.read_text()
 
 
-@pytest.mark.parametrize("name", sorted(MORE_THAN_TENSORS | WITHOUT_SPELLING))
+@pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_has_no_spelling_is_refused(name):
     args, kwargs = PROGRAMS[name].arguments(np.random.default_rng(3))
     call = collect(PROGRAMS[name].kernel.signature, name, args, kwargs)
     with pytest.raises(ef.CompileError) as caught:
         in_triton(blocked_of(PROGRAMS[name].kernel.program(call), call), call.units)
-    what, *_, known, repair = str(caught.value).splitlines()
-    assert what.endswith("on this target") and known == "  known  target: triton" and repair.startswith("  try    ")
-    assert what.startswith("workspace ") is (name in MORE_THAN_TENSORS)
+    what, where, known, repair = str(caught.value).splitlines()
+    assert what.endswith("has no spelling on this target") and where.startswith("  in     ")
+    assert known == "  known  target: triton" and repair.startswith("  try    ")
+
+
+CHOSEN = """\
+def chosen(x: f32[2], at: i64[2]):
+    out = output(f32, x.shape[0], 32, 32)
+    i = grid(x.shape[0])
+    w = workspace(f32, 32)
+    for j in vector(32):
+        w[j] = x[i, j]
+    for k in vector(32):
+        for m in vector(32):
+            out[i, k, m] = w[at[k, m]]
+"""
+UNKNOWN = """\
+def unknown(x: f32[2], n: i64[1]):
+    out = output(f32, x.shape[0])
+    i = grid(x.shape[0])
+    for j in vector(n[i], a=f32(0.0)):
+        fold(sum, a=x[i, j])
+    out[i] = a
+"""
+
+
+@pytest.mark.parametrize("text, what", [
+    (CHOSEN, "workspace w is accessed at places that differ between the elements of a tensor"),
+    (UNKNOWN, "a loop of a length that only its instance knows is a block")], ids=["chosen", "unknown"])
+def test_programs_that_are_no_tensors_are_refused(text, what):
+    with pytest.raises(ef.CompileError) as caught:
+        emit(parse(text))
+    assert str(caught.value).startswith(f"{what} on this target\n")
 
 
 def test_names_of_the_text_are_refused():
@@ -114,7 +143,7 @@ def test_kernels_for_any_strides_agree(name, tmp_path):
 
 @needs_triton
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - MORE_THAN_TENSORS - WITHOUT_SPELLING))
+@pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - REFUSED))
 def test_programs_by_hand_agree(name, tmp_path):
     args, kwargs = PROGRAMS[name].arguments(np.random.default_rng(3))
     assert_agrees_in_triton(PROGRAMS[name].kernel, args, kwargs, tmp_path)

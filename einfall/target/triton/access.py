@@ -7,7 +7,7 @@ or 0. So a load is a tensor over the axes of its indices alone, whatever other l
 from typing import NamedTuple
 
 from einfall.base.errors import CompileError
-from einfall.scalar.dtypes import BOOL
+from einfall.scalar.dtypes import BOOL, I64
 from einfall.scalar.memory import Buffer, Load, Store, is_never_negative
 from einfall.scalar.nodes import Const, Expr, Map
 from einfall.scalar.ops import OPS
@@ -122,15 +122,13 @@ class Places(NamedTuple):
 
 
 def _places(emission, buffer: Buffer, indices: tuple[Expr, ...]) -> Places:
-    """The places of an access. Raises: CompileError where lanes choose elements, or a block is not the workspace's."""
+    """The places of an access. Raises: CompileError where two are along one axis, or a block is not the workspace's."""
     open_axes = {axis.variable: axis for axis in emission.axes if axis not in emission.kept[buffer].axes}
     axes, at = [], {}
     for place, (index, extent) in enumerate(zip(indices, buffer.extents)):
         axis, block = open_axes.get(index), emission.block_of(extent)
         if axis is None:
             where = emission.value(index)
-            if where.axes:
-                raise _more_than_a_tensor(buffer)
             axis = emission.whole_axis(f"{buffer.name}_axis{place}", block, extent)
             at[axis] = where
         if axis in axes or axis.block != block:
@@ -166,6 +164,9 @@ def _read(emission, node: Load) -> Tensor:
     for axis in reversed(places.axes):
         if axis not in places.at:
             continue
+        if places.at[axis].axes:
+            made = _gathered(emission, node.buffer, made, axis, places.at[axis])
+            continue
         here = emission.line("{} == {}", emission.value(axis.variable), places.at[axis])
         held = made if node.buffer.type is not BOOL else emission.line("tl.cast({}, tl.int32)", made)
         picked = emission.line("tl.where({}, {}, 0)", here, held)
@@ -180,6 +181,21 @@ def _read(emission, node: Load) -> Tensor:
     return made
 
 
+def _gathered(emission, buffer: Buffer, whole: Tensor, axis: Axis, where: Tensor) -> Tensor:
+    """Elements along an axis of a workspace, chosen by lanes: by one axis of theirs beside those that it has."""
+    new = [one for one in where.axes if one not in whole.axes]
+    if len(new) != 1 or whole.axes[-1] is not axis or any(one.depth > new[0].depth for one in whole.axes[:-1]):
+        raise _more_than_a_tensor(buffer)
+    axes = (*whole.axes[:-1], new[0])
+    held = whole if buffer.type is not BOOL else emission.line("tl.cast({}, tl.int32)", whole)
+    # lanes that are not at work may point anywhere
+    inside = emission.line(f"tl.minimum(tl.maximum({{}}, 0), {axis.block} - 1)", where)
+    level = max(held.level, inside.level)
+    text = f"tl.gather({held.text}, {emission.full(inside, I64, axes)}, {len(axes) - 1})"
+    made = emission.write(text, axes, level)
+    return emission.line("{} != 0", made) if buffer.type is BOOL else made
+
+
 def _keep(emission, statement: Store) -> None:
     """A workspace becomes another tensor; where a store leaves some of it out, that stays."""
     buffer = statement.buffer
@@ -188,6 +204,8 @@ def _keep(emission, statement: Store) -> None:
     masks = [axis.mask for axis, extent in zip(places.axes, buffer.extents) if axis.mask is not None
              and axis.extent is not extent and axis not in places.at] + emission.active[kept.active:]
     masks += [emission.line("{} == {}", emission.value(axis.variable), where) for axis, where in places.at.items()]
+    if any(where.axes for where in places.at.values()):
+        raise _more_than_a_tensor(buffer)
     if places.at:
         prepare(emission, frozenset((buffer,)))
     if masks and kept.is_defined:

@@ -6,7 +6,7 @@ from einfall.base.node import Node
 from einfall.scalar.dtypes import BOOL, I64, DType
 from einfall.scalar.memory import Number, is_never_negative
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
-from einfall.target.triton.operators import TYPES, convert, power, refused, spell
+from einfall.target.triton.operators import TYPES, any_power, convert, power, refused, spell
 from einfall.target.triton.values import Axis, Tensor, in_order, literal
 
 __all__ = ["Expressions", "Scope"]
@@ -102,8 +102,13 @@ class Expressions:
         other = args[-1].value if isinstance(args[-1], Const) and dtype is I64 else None
         if op in ("floor_divide", "remainder") and other and other > 0:
             return self.divided(op, self.typed(values[0], I64), other, is_never_negative(args[0]))
-        if op == "pow" and isinstance(args[1], Const) and dtype.is_float:
-            return power(self.line, dtype, self.typed(values[0], dtype), args[1].value)
+        if op == "pow" and dtype.is_float:
+            exponent = args[1].value if isinstance(args[1], Const) else 0.1
+            if abs(exponent) <= 8 and 2 * exponent == int(2 * exponent):
+                return power(self.line, dtype, self.typed(values[0], dtype), exponent)
+            if isinstance(args[0], Const) and args[0].value == 2.0:
+                return self.line("tl.exp2({})", self.typed(values[1], dtype))
+            return any_power(self.line, dtype, *(self.typed(value, dtype) for value in values))
         if values[0].is_literal and op in COMPARED:
             values = (self.typed(values[0], dtype), *values[1:])  # the comparison is Triton's, not Python's
         if op in TYPED or all(value.is_literal for value in values):

@@ -10,7 +10,7 @@ from einfall.base.errors import CompileError
 from einfall.scalar.dtypes import BOOL, F32, DType
 from einfall.target.triton.values import Tensor
 
-__all__ = ["EXTREMUM", "TYPES", "convert", "power", "refused", "spell"]
+__all__ = ["EXTREMUM", "TYPES", "any_power", "convert", "power", "refused", "spell"]
 
 TYPES = {"bool": "tl.int1", "u8": "tl.uint8", "i8": "tl.int8", "u16": "tl.uint16", "i16": "tl.int16",
          "u32": "tl.uint32", "i32": "tl.int32", "u64": "tl.uint64", "i64": "tl.int64", "f16": "tl.float16",
@@ -49,9 +49,7 @@ def convert(line: Line, value: Tensor, source: DType, to: DType) -> Tensor:
 
 
 def power(line: Line, dtype: DType, base: Tensor, exponent: float) -> Tensor:
-    """A power whose exponent is written in the program: products and roots. Raises: CompileError for others."""
-    if 2 * exponent != int(2 * exponent) or abs(exponent) > 8:
-        raise refused(f"a power of {dtype} with the exponent {exponent} has no spelling", "write it by exp and log")
+    """A power whose exponent is written in the program, a few halves: products and roots."""
     if exponent < 0:
         return _inverse(line, dtype, power(line, dtype, base, -exponent))
     made = None
@@ -61,6 +59,23 @@ def power(line: Line, dtype: DType, base: Tensor, exponent: float) -> Tensor:
         return line(f"tl.full([], 1.0, {TYPES[dtype.name]})") if made is None else made
     root = _root(line, dtype, (base,))
     return root if made is None else line("{} * {}", made, root)
+
+
+def any_power(line: Line, dtype: DType, base: Tensor, exponent: Tensor) -> Tensor:
+    """A power of f32 by logarithm and exponential of f64, which lose less than f32 holds.
+
+    Raises: CompileError for f64, which would need more.
+    """
+    if dtype is not F32:
+        raise refused(f"pow of {dtype} has no spelling", "write a whole exponent, or compute it in f32")
+    size = line("tl.cast(tl.abs({}), tl.float64)", base)
+    grown = line("tl.where({} == 1.0, 0.0, tl.cast({}, tl.float64) * tl.log({}))", size, exponent, size)
+    made = line("tl.cast(tl.exp({}), tl.float32)", grown)
+    is_odd = line("{} != 2.0 * tl.floor(0.5 * {})", exponent, exponent)
+    of_negative = line('tl.where(tl.floor({}) == {}, tl.where({}, -{}, {}), tl.where({} == float("-inf"), {}, '
+                       'float("nan")))', exponent, exponent, is_odd, made, made, base, made)
+    made = line("tl.where({} < 0.0, {}, {})", base, of_negative, made)
+    return line("tl.where({} == 0.0, 1.0, tl.where({} == 1.0, 1.0, {}))", exponent, base, made)
 
 
 def _divide(line: Line, dtype: DType, args: tuple[Tensor, ...]) -> Tensor:
