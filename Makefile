@@ -4,11 +4,12 @@ VENV ?= .venv
 SEEDS ?= 0 2000
 RUN := $(VENV)/bin/python
 
-.PHONY: quick test fuzz planted bench demo lint environment clean help
+.PHONY: quick test gpu fuzz planted bench demo lint environment clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make test         all tests, in an environment made on first use (.venv)"
+	@echo "make gpu          Triton kernels in Triton's interpreter, and compiled for a GPU that need not be there"
 	@echo "make quick        lint and the tests that guard every commit"
 	@echo "make bench        ratios to the libraries that people would otherwise call: bench/RESULTS.md"
 	@echo "make demo         programs on real data beside NumPy and torch: one table, and pictures in demo/out"
@@ -31,6 +32,15 @@ quick: lint
 test: lint
 	$(RUN) -m pytest -n 2 tests
 
+# Triton has an environment of its own: its interpreter needs an older NumPy, and nothing else needs Triton.
+$(VENV)-gpu/ready:
+	$(PYTHON) -m venv $(VENV)-gpu
+	$(VENV)-gpu/bin/pip install --quiet --disable-pip-version-check 'triton==3.6.0' 'numpy<2.4'
+	touch $@
+
+gpu: environment $(VENV)-gpu/ready
+	EINFALL_TRITON_PYTHON=$(abspath $(VENV))-gpu/bin/python $(RUN) -m pytest -n 2 tests/target/test_triton.py
+
 bench: environment
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'torch>=2.4'
 	$(RUN) -m bench.run
@@ -51,4 +61,4 @@ planted: environment
 	$(RUN) -m tests.planted
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo/out
+	rm -rf $(VENV) $(VENV)-gpu build dist *.egg-info demo/out

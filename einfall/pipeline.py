@@ -13,13 +13,16 @@ from einfall.lower.nest_to_tile import nest_to_tile
 from einfall.nest.fuse import fuse
 from einfall.nest.nodes import Nest
 from einfall.nest.schedule import specialise
+from einfall.plan.blocks import choose_blocks, portion_of
 from einfall.plan.vectors import Copy, choose_copies, choose_panels, choose_register_tiles, choose_vector_loops
 from einfall.runtime.launch import Step
 from einfall.target.llvm.compile import compile_module, host_features
 from einfall.target.llvm.emit import emit
+from einfall.target.triton.emit import Source
+from einfall.target.triton.emit import emit as emit_triton
 from einfall.tile.nodes import Program
 
-__all__ = ["PORTION", "Compiled", "compile_cascade"]
+__all__ = ["PORTION", "Blocked", "Compiled", "compile_cascade", "in_blocks", "in_triton"]
 
 PORTION = 1152  # elements: a few rows of them lie in the nearest cache, and it divides by lanes and by jammed rows
 TOGETHER = 6  # reductions in one loop: with four partial results each, 24 of 32 registers hold them
@@ -108,3 +111,42 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
         module = timed("emit", emit, program, features, lanes, units, is_exact)
         steps.append(Step(program, timed("llvm", compile_module, module, features)))
     return Compiled(cascade, derivation, chosen, nest, copies, staged, tiles, tuple(steps), times_s)
+
+
+
+class Blocked(NamedTuple):
+    """A cascade in blocks, for targets whose values are tensors."""
+
+    chosen: Cascade  # with the states that are used, as scans over portions
+    nest: Nest
+    tiles: tuple[Program, ...]
+
+
+def in_blocks(cascade: Cascade, small: frozenset[tuple[str, int, int]] = frozenset(),
+              derivation: Derivation | None = None) -> Blocked:
+    """The tile programs of a cascade, in blocks.
+
+    small: (input, axis, extent) of extents that become constants; derivation: with all states, where it is known.
+
+    derive .. fuse  are those of `compile_cascade`; a state takes as many elements at a time as a block holds
+    blocks          decides what an instance holds and takes at a time; no lanes, copies or register tiles: those of a
+                    tensor are its compiler's
+    nest_to_tile    splits the nest where instances are independent
+    """
+    derivation = derive(cascade) if derivation is None else derivation
+    chosen = project(unfold(derivation.cascade, portion_of(derivation)))
+    nest = choose_blocks(fuse(specialise(cascade_to_nest(chosen), small), TOGETHER))
+    return Blocked(chosen, nest, nest_to_tile(nest))
+
+
+def in_triton(made: Blocked, units: frozenset[tuple[str, int]] = frozenset(), *, widen: bool = False
+              ) -> tuple[Source, ...]:
+    """The Triton source of tile programs in blocks, a kernel each.
+
+    units: (input, axis) whose elements lie side by side; widen: whether narrow floats are multiplied as f32, which is
+    what Triton's interpreter computes right.
+    Raises: CompileError for what has no spelling in Triton.
+
+    emit            spells a tile program, the first step that knows tensors; Triton itself is not needed
+    """
+    return tuple(emit_triton(program, units, widen=widen) for program in made.tiles)

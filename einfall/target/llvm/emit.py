@@ -202,7 +202,7 @@ class Emission:
                 case Loop():
                     if any(isinstance(node, Store) for node in postorder(statement)):
                         self.forget()  # later steps see other values than were loaded before
-                    if statement.kind == "vector" and self.lane is None:
+                    if statement.kind == "vector" and self.lane is None and not _has_memory(statement):
                         self.vector_loop(statement)
                     else:
                         self.loop(statement)
@@ -504,6 +504,11 @@ def _registers_wide(loop: Loop) -> int:
             node.free) for node in postorder(loop)):
         return 1
     return max(1, 16 // max(item_bytes_of(item.value.type) for item in inner))
+
+
+def _has_memory(loop: Loop) -> bool:
+    """Whether iterations of a loop have workspaces of their own: there is one of each, so they run one by one."""
+    return any(isinstance(node, Workspace) for node in postorder(*loop.body))
 
 
 def _varying(loop: Loop) -> frozenset[Node]:
