@@ -164,7 +164,8 @@ def is_never_negative(expr: Expr) -> bool:
             return value >= 0
         case Variable() | Size():
             return True
+        case Map(op, args) if op.name == "maximum":
+            return any(map(is_never_negative, args))
         case Map(op, args):
-            return op.name in ("add", "multiply", "minimum", "maximum", "floor_divide") and all(
-                map(is_never_negative, args))
+            return op.name in ("add", "multiply", "minimum", "floor_divide") and all(map(is_never_negative, args))
     return False

@@ -44,7 +44,8 @@ GOLDENS = pathlib.Path(__file__).parent / "expected"
 
 
 @pytest.mark.parametrize("name", ["attention", "variance", "entropy", "temperature_from_data", "ties", "scaled_norm",
-                                  "softmax_mean_and_variance"])
+                                  "softmax_mean_and_variance", "layer_norm_product", "divergence",
+                                  "largest_deviation_and_weight"])
 def test_the_text_of_a_derivation(name, request):
     (case,) = (case for case in DERIVED + REFUSED if case.kernel.__name__ == name)
     program = case.kernel.trace(*arguments(case, 0))
