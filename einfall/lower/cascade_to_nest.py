@@ -261,6 +261,8 @@ class _Lowering:
                 return Select(self.value(condition), self.value(yes), self.value(no))
             case Cast(arg, to):
                 return Cast(self.value(arg), to)
+            case cas.Coordinate(arg):
+                return self.value(arg)
             case cas.Access():
                 return self.access(node)
         raise TypeError(f"not an expression of a cascade: {node!r}")
@@ -291,7 +293,7 @@ class _Lowering:
                 indices = (*(self.env[rank] for rank in kept.ranks), *indices)
         if isinstance(buffer, mem.Value):
             return buffer
-        if all(isinstance(index, cas.Index) for index in node.indices):
+        if all(isinstance(index, cas.Index | cas.Coordinate) for index in node.indices):
             return mem.Load(buffer, indices, None)  # a bare rank has the extent of its axis
         return mem.Load(buffer, indices, const(0, node.dtype) if node.outside is None else node.outside)
 
