@@ -23,16 +23,17 @@ U8 = DTYPES["u8"]
 Read = Callable[[str, tuple[Expr, ...]], Expr]  # an element of an array of the codec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Integer:
     """Codes of 4 or 8 bits, with a sign or without; stored without one: a code with a sign is moved up by `offset`."""
 
     bits: int
     is_signed: bool
 
-    def __post_init__(self):
-        if self.bits not in (4, 8):
-            raise FormatError(f"codes of {self.bits!r} bits", repair="use 4 or 8 bits: ef.Int(4), ef.UInt(8)")
+    def __init__(self, bits: int, is_signed: bool):
+        if bits not in (4, 8):
+            raise FormatError(f"codes of {bits!r} bits", repair="use 4 or 8 bits: ef.Int(4), ef.UInt(8)")
+        self.__dict__.update(bits=bits, is_signed=is_signed)
 
     def __repr__(self):
         return f"{'Int' if self.is_signed else 'UInt'}({self.bits})"
@@ -58,7 +59,7 @@ def UInt(bits: int) -> Integer:
     return Integer(bits, False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Scaled:
     """Numbers `(q - zero) * scale` with integers q, and a scale (and zero) for each `group` of them along an axis.
 
@@ -68,11 +69,13 @@ class Scaled:
 
     code: Integer
     group: int
-    axis: int = -1
-    scale: DType = DTYPES["f16"]
-    zero: DType | bool | None = None
+    axis: int
+    scale: DType
+    zero: DType | bool | None
 
-    def __post_init__(self):
+    def __init__(self, code: Integer, group: int, axis: int = -1, scale: DType = DTYPES["f16"],
+                 zero: DType | bool | None = None):
+        self.__dict__.update(code=code, group=group, axis=axis, scale=scale, zero=zero)
         repair = "ef.Scaled(ef.Int(4), group=128, scale=ef.f16, zero=True)"
         if not isinstance(self.code, Integer):
             raise FormatError(f"ef.Scaled of {self.code!r}", repair=repair)

@@ -1,5 +1,6 @@
 """Formats: the levels of an array, outermost first, which axes they hold, and the codec of its values."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ __all__ = ["DENSE", "Format", "Layout", "csc", "csr"]
 DENSE = ()  # the form of an operand in which all elements lie in memory; others are the axes of its levels, in order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Format:
     """How an array is stored. The shape is always that of the dense array.
 
@@ -23,17 +24,19 @@ class Format:
     """
 
     levels: tuple[Level, ...]
-    order: tuple[int, ...] | None = None
-    codec: DType | Scaled | None = None
-    fill: float | int | bool = 0
+    order: tuple[int, ...]
+    codec: DType | Scaled | None
+    fill: float
 
-    def __post_init__(self):
-        object.__setattr__(self, "levels", tuple(self.levels))
-        order = tuple(range(len(self.levels))) if self.order is None else tuple(self.order)
-        object.__setattr__(self, "order", order)
+    def __init__(self, levels: Iterable[Level], order: Iterable[int] | None = None, codec: DType | Scaled | None = None,
+                 fill: float = 0):
+        levels = tuple(levels)
+        order = tuple(range(len(levels))) if order is None else tuple(order)
+        self.__dict__.update(levels=levels, order=order, codec=codec, fill=fill)
         for level in self.levels:
             if not isinstance(level, Level):
-                raise FormatError(f"{level!r} is no level", repair="ef.Format([ef.Dense(), ef.Compressed()])")
+                raise FormatError(f"{getattr(level, '__name__', repr(level))} is no level",
+                                  repair="ef.Format([ef.Dense(), ef.Compressed()])")
         if sorted(order) != list(range(len(self.levels))):
             raise FormatError(f"the order {order} of {len(self.levels)} levels", repair="name each axis once: (1, 0)")
         if not self.levels or any(not level.is_full for level in self.levels[:-1]):

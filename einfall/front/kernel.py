@@ -21,10 +21,12 @@ from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
 from einfall.derive.derive import Derivation, derive
 from einfall.derive.text import text as derivation_text
-from einfall.front.arguments import Arguments, Leaf, collect, parameters, tensor_of
+from einfall.format.concrete import Concrete, concretised, with_patterns
+from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, of_this_call, ordered, rounded, strong
 from einfall.front.observers import OBSERVERS, Call
+from einfall.front.operands import tensor_of
 from einfall.front.outs import outs_of
 from einfall.front.trace import (
     Again,
@@ -149,21 +151,24 @@ class Kernel:
     def report(self, arguments: Arguments, ready: "Ready", entry_s: float, timing: Timing | None, derivation: str = ""
                ) -> Explanation:
         """The report for these arguments; without `timing` it predicts only."""
+        arguments = arguments.with_memory(ready.machine.uses)
         fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
-        call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s)
+        call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s,
+                        ready.machine.notes)
         finder = ready.finder and ready.finder.whole
         return explanation(self.__name__, ready.machine.whole, finder, call, this_machine(), timing, derivation)
 
     def prepared(self, arguments: Arguments) -> "Ready":
         """What a call with these types, shapes and strides needs, checked and compiled the first time."""
-        key = arguments.key, tuple((array.shape, array.strides) for array in arguments.arrays.values())
+        key = arguments.key, arguments.places
         found = self.ready.get(key)
         if found is None:
             allow_deep_recursion()
             program = self.program(arguments)
-            inside = accesses_stay_inside(program.cascade, lambda extent: evaluate(extent, arguments.sizes))
-            finder = None if inside else self.compiled(fault_finder(program.cascade), arguments)
-            machine = self.compiled(program.cascade, arguments)
+            cascade = with_patterns(program.cascade, arguments.layouts)
+            inside = accesses_stay_inside(cascade, lambda extent: evaluate(extent, arguments.sizes))
+            finder = None if inside else self.compiled(fault_finder(cascade), arguments)
+            machine = self.compiled(cascade, arguments)
             found = Ready(program, machine, machine.plan(arguments), finder, finder and finder.plan(arguments))
             if len(self.ready) >= REMEMBERED:
                 self.ready.clear()
@@ -173,6 +178,8 @@ class Kernel:
     def compiled(self, cascade: Cascade, arguments: Arguments) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
         cascade = contracted(cascade, lambda extent: evaluate(extent, arguments.sizes))
+        concrete = concretised(cascade, arguments.layouts)
+        cascade, arguments = concrete.cascade, arguments.with_memory(concrete.uses)
         key = cascade, arguments.units, arguments.small, self.wanted(cascade, arguments)
 
         def is_staged(copies: tuple[Copy, ...]) -> bool:
@@ -182,7 +189,7 @@ class Kernel:
         for machine in found.values():
             if machine.whole.is_staged == (bool(machine.whole.copies) and is_staged(machine.whole.copies)):
                 return machine
-        machine = Machine(compile_cascade(*key, self.derivations[cascade], is_staged), key[-1])
+        machine = Machine(compile_cascade(*key, self.derivations[cascade], is_staged), key[-1], concrete)
         found[machine.whole.is_staged] = machine
         return machine
 
@@ -223,14 +230,15 @@ def observed(held: Kernel, args: tuple, options: dict, out=None):
 
 def results_of(ready: "Ready", arguments: Arguments, out=None):
     """What the kernel returns for these arguments, in their library; in the arrays of `out` if there are any."""
-    plan, structure = ready.plan, ready.program.structure
+    plan, structure, given = ready.plan, ready.program.structure, arguments
+    arguments = arguments.with_memory(ready.machine.uses)
     into, outs = None, None
     if out is not None:
         outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments,
                        ready.program.cascade.name)
         into = outs.directly(plan.outputs, arguments)
     if ready.check is not None:
-        check_accesses(ready, arguments)
+        check_accesses(ready, given)
     results = plan.run(arguments.arrays, arguments.scalars, into)
     if outs is None:
         return _rebuilt(structure, [as_given(result, arguments) for result in results])
@@ -261,7 +269,8 @@ class Ready(NamedTuple):
 
 def check_accesses(ready: Ready, arguments: Arguments) -> None:
     """Raises BoundsError or ShapeError where a result depends on an element outside its array."""
-    for tensor, position in zip(ready.program.cascade.outputs, ready.check.run(arguments.arrays, arguments.scalars)):
+    for tensor, position in zip(ready.program.cascade.outputs, ready.check.run(
+            arguments.with_memory(ready.finder.uses).arrays, arguments.scalars)):
         if position != NOWHERE:
             shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
             at = dict(zip(tensor.ranks, ([place] for place in np.unravel_index(int(position), shape))))
@@ -288,12 +297,12 @@ class Lowered:
 class Machine:
     """A compiled cascade."""
 
-    def __init__(self, compiled: Compiled, wanted: frozenset[int]):
-        self.whole, self.wanted = compiled, wanted
+    def __init__(self, compiled: Compiled, wanted: frozenset[int], concrete: Concrete):
+        self.whole, self.wanted, self.uses, self.notes = compiled, wanted, concrete.uses, concrete.notes
 
     def plan(self, arguments: Arguments) -> Plan:
         """Its calls for arrays of these shapes and strides."""
-        return Plan(self.whole.steps, self.whole.nest.outputs, arguments.arrays)
+        return Plan(self.whole.steps, self.whole.nest.outputs, arguments.with_memory(self.uses).arrays)
 
     def derivation(self, program: Program) -> str:
         """What was derived, as text; empty where no reduction depends on another."""
@@ -405,7 +414,8 @@ def _symbols(value, arguments: Arguments):
         case Leaf(name):
             item = arguments.inputs[name]
             if isinstance(item, Input):
-                return Array(item, extents_of(item), name)
+                held = arguments.layouts.get(name)
+                return Array(item, extents_of(item), name, is_weak=held is not None and held.is_decoded)
             return Expression(item, {}, weak=True)
         case tuple():
             return tuple(_symbols(item, arguments) for item in value)
@@ -599,7 +609,8 @@ def evaluated(program: Program, arguments: Arguments, at: Mapping, measure: str 
         shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
         refuse_what_no_memory_holds(shape, tensor.dtype.numpy, arguments.known)
     try:
-        return run(outputs or program.cascade.outputs, arguments.arrays, arguments.scalars, at=at, measure=measure)
+        arrays, stored = arguments.dense()
+        return run(outputs or program.cascade.outputs, arrays, arguments.scalars, at=at, measure=measure, stored=stored)
     except Fault as fault:
         raise explained(fault, program, arguments) from None
     except (MemoryError, ValueError) as error:  # ValueError: NumPy has no arrays with so many elements

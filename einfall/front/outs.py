@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from einfall.base.errors import ShapeError, TraceError
-from einfall.front.arguments import Arguments, memory_of
+from einfall.front.arguments import Arguments
+from einfall.front.operands import memory_of
 from einfall.runtime.launch import Block
 from einfall.scalar.dtypes import of_numpy
 

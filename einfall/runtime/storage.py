@@ -117,7 +117,8 @@ class Stored:
         return made
 
 
-def compressed(format: Format, shape: tuple[int, ...], pos, crd, value, *, is_torch: bool = False) -> Stored:
+def compressed(format: Format, shape: tuple[int, ...], pos: np.ndarray, crd: np.ndarray, value: np.ndarray, *,
+               is_torch: bool = False, what: str = "x") -> Stored:
     """The operand with these arrays: `crd[pos[p]:pos[p + 1]]` are the coordinates under position p, ascending.
 
     Raises: FormatError where they are not what a compressed level is.
@@ -126,20 +127,20 @@ def compressed(format: Format, shape: tuple[int, ...], pos, crd, value, *, is_to
     pos, crd = (array.astype(index, copy=False) for array in (pos, crd))
     parents = math.prod(shape[axis] for axis in format.order[:-1])
     extent = shape[format.order[-1]]
-    known = f"shape {list(shape)}, pos {list(pos.shape)}, crd {list(crd.shape)}, values {list(value.shape)}"
+    known = f"{what}: shape {list(shape)}, pos {list(pos.shape)}, crd {list(crd.shape)}, values {list(value.shape)}"
     if pos.shape != (parents + 1,) or crd.ndim != 1 or crd.shape != value.shape:
-        raise FormatError(f"the arrays of a {format.name} array do not fit its shape", known=known,
+        raise FormatError(f"the arrays of {what} ({format.name}) do not fit its shape", known=known,
                           repair="give one position more than there are rows, and a coordinate for each value")
     if pos[0] != 0 or (np.diff(pos) < 0).any() or pos[-1] > len(crd):
-        raise FormatError(f"the positions of a {format.name} array do not ascend from 0 to the number of its values",
+        raise FormatError(f"the positions of {what} ({format.name}) do not ascend from 0 to the number of its values",
                           known=known, repair="build it anew: scipy.sparse.coo_array((values, (rows, columns)))")
     held = crd[:pos[-1]]
     if len(held) and (held.min() < 0 or held.max() >= extent):
         wrong = int(held.min() if held.min() < 0 else held.max())
-        raise FormatError(f"a {format.name} array stores the coordinate {wrong} on an axis of extent {extent}",
+        raise FormatError(f"{what} ({format.name}) stores the coordinate {wrong} on an axis of extent {extent}",
                           known=known, repair="build it anew: scipy.sparse.coo_array((values, (rows, columns)))")
     if of_numpy(value.dtype) is None:
-        raise FormatError(f"the values have dtype {value.dtype}", known=known,
+        raise FormatError(f"the values of {what} have dtype {value.dtype}", known=known,
                           repair=f"convert them to one of {', '.join(DTYPES)}")
     return Stored(format, shape, {"pos": pos, "crd": crd, "value": value}, is_torch=is_torch)
 
