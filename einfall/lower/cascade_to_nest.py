@@ -291,6 +291,8 @@ class _Lowering:
                 kept = self.scan(scan)
                 buffer = kept.buffers[place]
                 indices = (*(self.env[rank] for rank in kept.ranks), *indices)
+            case _:
+                raise TypeError(f"no memory: {node.source!r}")
         if isinstance(buffer, mem.Value):
             return buffer
         if all(isinstance(index, cas.Index | cas.Coordinate) for index in node.indices):

@@ -25,7 +25,7 @@ from einfall.tile.run import run as run_tile
 from tests.derive.once import derivation_of
 from tests.tolerance import assert_agrees
 
-__all__ = ["COMPILED_AGAIN", "HEIGHTS", "assert_agrees_at_every_height", "leaves"]
+__all__ = ["COMPILED_AGAIN", "HEIGHTS", "assert_agrees_at_every_height", "leaves", "over_memory"]
 
 
 @lru_cache(32)
