@@ -14,16 +14,26 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from einfall.base.node import Node, postorder, rebuild, rewrite
-from einfall.cascade.domain import is_constant, is_domain
 from einfall.cascade.explicit import inline
-from einfall.cascade.nodes import Access, Cascade, Coordinate, Index, Input, Pattern, Rank, Reduce, Size, Tensor
-from einfall.cascade.presence import folded
+from einfall.cascade.nodes import (
+    Access,
+    Cascade,
+    Coordinate,
+    Index,
+    Input,
+    Pattern,
+    Rank,
+    Reduce,
+    Size,
+    Tensor,
+)
 from einfall.cascade.scope import bound_here, fresh, substitute
 from einfall.format.codecs import BLOCK, HALF, Lane, decoded, scale_at, unscaled
 from einfall.format.format import DENSE, Layout
+from einfall.format.unstored import is_identity_without, is_limited, reads_without
 from einfall.scalar.dtypes import BOOL, I64, DType
 from einfall.scalar.monoids import combined, is_named
-from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast, const
+from einfall.scalar.nodes import Const, Expr, Map, Select, cast, const
 from einfall.scalar.ops import OPS
 
 __all__ = ["Concrete", "Use", "concretised", "with_patterns"]
@@ -110,7 +120,7 @@ class _Concretising:
         self.by_use: dict[tuple, Input] = {}
         self.ranks: dict[tuple, Rank] = {}
         self.lanes: dict[Expr, Lane] = {}
-        self.limits: set[Expr] = set()  # how many positions there are
+        self.limits: dict[Expr, Rank] = {}  # how many positions there are, and the rank that goes through them
         self.reasons: dict[str, str] = {}
         self.notes: dict[str, None] = {}
 
@@ -167,7 +177,7 @@ class _Concretising:
         for access, axis in (*order, *(item for item in found if item not in order)):
             rank = access.indices[axis].rank
             is_next = node.monoid.commutative or node.ranks[-1] is rank
-            if is_next and _is_identity_where_unstored(node, access):
+            if is_next and is_identity_without(node, access):
                 return self.positions(node, access, axis)
             self.reasons[access.source.name] = (
                 f"the elements of {node.monoid.name} over {rank.name} are not {node.monoid.identity[0].value!r} "
@@ -193,26 +203,29 @@ class _Concretising:
         position = Map(OPS["add"], (first, Index(rank)))
         coordinate = level.coordinate(read, position)
         value = Access(self.input(name, form, "value", layout.type, 1), (position,), None)
-        body, outer = node.bodies[0], []
-        while isinstance(body, Select) and body.condition in self.limits and old not in body.condition.free:
-            outer.append(body.condition)  # of another operand: where it does not hold there is no coordinate to go on
+        # of operands that lead to this one: where these do not hold, there is no coordinate to go on from
+        outer = [limit for limit, other in self.limits.items() if other in node.ranks and other in position.free]
+        body = node.bodies[0]
+        while isinstance(body, Select) and body.condition in outer:
             body = body.yes
         body = substitute(body, {old: coordinate})
         here = substitute(access, {old: coordinate}).indices
 
+        inside = Map(OPS["less"], (Index(rank), Map(OPS["subtract"], (behind, first))))
+        self.limits[inside] = rank
+
         def rule(item: Node) -> Node | None:
             match item:
                 case Access(Pattern(other), indices, None) if other == name and indices == here:
-                    return Const(True, BOOL)
+                    return inside  # and not True, so that what was absent still is: derivation proves with it
                 case Access(Input(other), indices, None) if other == name and indices == here:
                     return value
-            return _decided(item) or _indexed(item, coordinate)
+            return _indexed(item, coordinate)
 
-        inside = Map(OPS["less"], (Index(rank), Map(OPS["subtract"], (behind, first))))
-        self.limits.add(inside)
-        body = rewrite(body, rule)
-        for condition in (inside, *reversed(outer)):
-            body = Select(condition, body, node.monoid.identity[0])
+        body, identity = rewrite(body, rule), node.monoid.identity[0]
+        is_whole = is_limited(body, inside, identity) and not reads_without(body, inside, position)
+        for condition in (*([] if is_whole else [inside]), *reversed(outer)):
+            body = Select(condition, body, identity)
         span = self.input(name, form, "span", BOOL, 1)
         kept = [(one, extent) for one, extent in zip(node.ranks, node.extents) if one is not old]
         ranks, extents = zip(*kept, (rank, Size(span.name, 0)))  # last: its limits depend on the others
@@ -343,64 +356,3 @@ def _with_factor(body: Expr, old: Expr, new: Expr) -> Expr | None:
                 if made is not None:
                     return Map(op, (other, made) if place else (made, other))
     return None
-
-
-class _Known(NamedTuple):
-    """What an expression is where an entry is not stored."""
-
-    value: Const
-    is_absent: bool
-
-
-def _is_identity_where_unstored(node: Reduce, access: Access) -> bool:
-    found = _known(node.bodies[0], access, {})
-    return found is not None and found.value is node.monoid.identity[0]
-
-
-def _known(expr: Expr, access: Access, memo: dict[Expr, _Known | None]) -> _Known | None:
-    """The value of an expression where the pattern at `access` does not hold, if that decides it.
-
-    By the operator table an absent value may decide an operator alone; other values never do.
-    """
-    if expr not in memo:
-        memo[expr] = _found(expr, access, memo)
-    return memo[expr]
-
-
-def _found(expr: Expr, access: Access, memo: dict) -> _Known | None:
-    match expr:
-        case Const():
-            return _Known(expr, False)
-        case Access() if expr is access:
-            return _Known(Const(False, BOOL), False)
-        case Cast(arg, to):
-            found = _known(arg, access, memo)
-            value = None if found is None else folded(Cast(found.value, to))
-            return _Known(value, found.is_absent) if isinstance(value, Const) else None
-        case Select(condition, yes, no):
-            chosen, one, other = (_known(item, access, memo) for item in (condition, yes, no))
-            is_gone = is_constant(no) and is_domain(condition)
-            if chosen is not None:
-                found = one if chosen.value.value else other
-                return found and _Known(found.value, found.is_absent or (is_gone and not chosen.value.value))
-            if one is not None and other is not None and one.value is other.value:
-                return _Known(one.value, one.is_absent and (other.is_absent or is_gone))
-        case Map(_, args):
-            return _of_map(expr, [_known(arg, access, memo) for arg in args])
-        case Reduce(monoid, _, _, (body,)):
-            found = _known(body, access, memo)
-            if found is not None and found.value is monoid.identity[0]:
-                return _Known(found.value, False)
-    return None
-
-
-def _of_map(expr: Map, found: list[_Known | None]) -> _Known | None:
-    for place, one in enumerate(found):
-        if one is not None and (one.is_absent or one.value.dtype is BOOL) and expr.op.annihilated(
-                place, one.value.value):
-            return _Known(one.value, one.is_absent)
-    if any(one is None for one in found):
-        return None
-    value = folded(Map(expr.op, tuple(one.value for one in found)))
-    points = [one.is_absent for one, arg in zip(found, expr.args) if not is_constant(arg)]
-    return _Known(value, bool(points) and all(points)) if isinstance(value, Const) else None
