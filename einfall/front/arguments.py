@@ -151,7 +151,7 @@ class _Collection:
             case tuple() | list():
                 self.key.append((path, (tuple, len(value))))
                 return tuple(self.leaf(f"{path}_{place}", item) for place, item in enumerate(value))
-            case dict():
+            case dict() if not hasattr(value, "tocsr"):  # one kind of sparse matrix is a dict
                 self.key.append((path, (dict, tuple(map(_exactly, value)))))
                 return {key: self.leaf(f"{path}_{key}", item) for key, item in value.items()}
             case bool() | str() | None | DType() | Rank():

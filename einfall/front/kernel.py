@@ -151,9 +151,9 @@ class Kernel:
     def report(self, arguments: Arguments, ready: "Ready", entry_s: float, timing: Timing | None, derivation: str = ""
                ) -> Explanation:
         """The report for these arguments; without `timing` it predicts only."""
-        arguments = arguments.with_memory(ready.machine.uses)
+        known, arguments = arguments.known, arguments.with_memory(ready.machine.uses)
         fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
-        call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s,
+        call = CallData(known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s,
                         ready.machine.notes)
         finder = ready.finder and ready.finder.whole
         return explanation(self.__name__, ready.machine.whole, finder, call, this_machine(), timing, derivation)

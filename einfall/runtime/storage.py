@@ -75,7 +75,10 @@ class Stored:
         outer = [self.shape[axis] for axis in form[:-1]]
         parents = np.ravel_multi_index([coordinates[axis] for axis in form[:-1]], outer) if outer else np.zeros(
             len(coordinates[0]), np.int64)
-        order = np.lexsort((coordinates[form[-1]], parents))
+        if self.ndim == 2:  # what is sorted already stays so under each parent
+            order = np.argsort(parents, kind="stable")
+        else:
+            order = np.lexsort((coordinates[form[-1]], parents))
         index = self.arrays["pos"].dtype
         pos = np.zeros(math.prod(outer) + 1, index)
         np.cumsum(np.bincount(parents, minlength=math.prod(outer)), out=pos[1:])

@@ -75,9 +75,10 @@ def masked_product(A, Q, K, V):
 @ef.kernel
 def graph_attention(A, Q, K, V):
     S = ef.where(ef.stored(A[i, k]), ef.sum(Q[i, d] * K[k, d], over=d) / ef.sqrt(d.extent), -ef.inf)
-    P = ef.softmax(S, over=k, empty=0.0)
-    m = ef.max(S, over=k)
-    return ef.sum(P * V[k, e], over=k)[i, e], m[i], ef.min(ef.where(ef.stored(A[i, k]), k, 99), over=k)[i]
+    P, m = ef.softmax(S, over=k), ef.max(S, over=k)
+    present = ef.softmax(S, over=k, empty=0.0)  # rows without entries have present points, which read V
+    return (ef.sum(P * V[k, e], over=k)[i, e], ef.sum(present * V[k, e], over=k)[i, e], m[i],
+            ef.min(ef.where(ef.stored(A[i, k]), k, 99), over=k)[i])
 
 
 @program(lambda rng: (sparse(rng, 6, 7), sparse(rng, 6, 7), normal(rng, 7)))
