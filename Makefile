@@ -32,7 +32,7 @@ test: lint
 	$(RUN) -m pytest -n 2 tests
 
 bench: environment
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'torch>=2.4'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'torch>=2.4' 'scipy>=1.13'
 	$(RUN) -m bench.run
 
 # torch and scikit-learn are large, so that only the demo waits for them.

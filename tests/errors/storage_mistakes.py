@@ -1,10 +1,7 @@
 """Mistakes with formats and with operands that have one."""
 
-import warnings
-
 import numpy as np
 import scipy.sparse
-import torch
 
 import einfall as ef
 from tests.errors.mistakes import mistake, trial
@@ -125,22 +122,6 @@ def a_sparse_vector():
 @mistake(ef.FormatError)
 def a_sparse_matrix_of_complex_numbers():
     total(scipy.sparse.csr_array(X * 1j))
-
-
-@mistake(ef.FormatError)
-def a_torch_tensor_in_blocks():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own, that the layout is new
-        blocks = torch.from_numpy(X).to_sparse_bsr((1, 1))
-    total(blocks)
-
-
-@mistake(ef.FormatError)
-def a_sparse_torch_tensor_that_requires_grad():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        rows = torch.from_numpy(X).to_sparse_csr()
-    total(rows.requires_grad_())
 
 
 @mistake(ef.FormatError)

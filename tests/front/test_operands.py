@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
-import torch
 
 import einfall as ef
 from einfall.front.arguments import collect
@@ -38,6 +37,7 @@ def test_kinds_of_scipy(kind, make):
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "coo"])
 def test_kinds_of_torch(layout):
+    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
     A, X = torch.from_numpy(dense(rng)), torch.from_numpy(rng.standard_normal((6, 3)).astype(np.float32))
     with warnings.catch_warnings():
@@ -79,6 +79,7 @@ def test_rows_out_of_order_and_duplicates_are_put_in_order_in_a_copy():
 
 
 def test_torch_rows_out_of_order():
+    torch = pytest.importorskip("torch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         A = torch.sparse_csr_tensor(torch.tensor([0, 3, 4]), torch.tensor([2, 0, 1, 1]), torch.tensor([1.0, 2, 3, 4]),
@@ -86,6 +87,20 @@ def test_torch_rows_out_of_order():
     held = ef.asarray(A)
     assert held.arrays["crd"].tolist() == [0, 1, 2, 1] and held.dense().tolist() == [[2, 3, 1], [0, 4, 0]]
     assert A.col_indices().tolist() == [2, 0, 1, 1]
+
+
+def test_sparse_torch_tensors_that_are_refused():
+    torch = pytest.importorskip("torch")
+    x = torch.eye(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        blocks, rows = x.to_sparse_bsr((1, 1)), x.to_sparse_csr().requires_grad_()
+    with pytest.raises(ef.FormatError, match=r"^A is a torch tensor of layout bsr with 2 axes\n  in .*\n"
+                                             r"  try    pass one with two axes, of layout torch.sparse_csr$"):
+        product(blocks, x)
+    with pytest.raises(ef.FormatError, match=r"^A requires grad, and einfall has no gradients yet\n  in .*\n"
+                                             r"  try    pass A.detach\(\)$"):
+        product(rows, x)
 
 
 def test_dense_arrays_are_given_back():
