@@ -45,8 +45,8 @@ def asarray(x, *, fill: float = 0):
 
     x: a sparse matrix or array of SciPy (2 axes), or a sparse torch tensor on the CPU (CSR, CSC, COO), which become
     compressed operands; anything else is given back. fill: the value of what is not stored. Rows that are not sorted,
-    and duplicates, which count as their sum, are put in order in a copy; coordinates are checked here, once.
-    Raises: FormatError where the arrays are not what their format says.
+    and duplicates, which count as their sum, are put in order in a copy. Coordinates are checked here, once: values may
+    change afterwards, coordinates must not. Raises: FormatError where the arrays are not what their format says.
     """
     found = operand_of(x, fill)
     return x if found is None else found

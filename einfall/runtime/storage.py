@@ -12,7 +12,7 @@ from einfall.base.errors import FormatError
 from einfall.format.codecs import HALF, Scaled
 from einfall.format.format import DENSE, Format, Layout
 from einfall.runtime.launch import refuse_what_no_memory_holds
-from einfall.scalar.dtypes import DTYPES, F32, I32, I64, of_numpy
+from einfall.scalar.dtypes import DTYPES, F32, I32, I64, DType, of_numpy
 
 __all__ = ["Stored", "compressed", "pack"]
 
@@ -32,6 +32,9 @@ class Stored:
         is_even = not isinstance(format.codec, Scaled) or self.shape[format.codec.axis] % format.codec.whole == 0
         self.layout = Layout(format, type, index, is_even)
         self.dtype = np.dtype(type.numpy)
+        if not _holds(type, format.fill):
+            raise FormatError(f"a fill of {format.fill!r}, which {type} does not hold",
+                              repair="choose a fill of the type of the values")
         self.longest = 1
         if format.is_sparse:
             longest = int(np.diff(self.arrays["pos"]).max(initial=0))
@@ -120,6 +123,11 @@ class Stored:
         return made
 
 
+def _holds(type: DType, fill: float) -> bool:
+    """Whether a number is one of a type."""
+    return type.is_float or (math.isfinite(fill) and int(fill) == fill and type.lowest <= fill <= type.highest)
+
+
 def compressed(format: Format, shape: tuple[int, ...], pos: np.ndarray, crd: np.ndarray, value: np.ndarray, *,
                is_torch: bool = False, what: str = "x") -> Stored:
     """The operand with these arrays: `crd[pos[p]:pos[p + 1]]` are the coordinates under position p, ascending.
@@ -154,7 +162,10 @@ def pack(x: np.ndarray, format: Format) -> Stored:
     Raises: FormatError for other numbers of axes than levels, for what no scale scales (NaN, infinities), and for
     formats without packing.
     """
-    known = f"x: {of_numpy(x.dtype)}{list(x.shape)}"
+    known = f"x: {of_numpy(x.dtype) or x.dtype}{list(x.shape)}"
+    if of_numpy(x.dtype) is None:
+        raise FormatError(f"ef.pack of an array of {x.dtype}", known=known,
+                          repair=f"convert it to one of {', '.join(DTYPES)}")
     if x.ndim != len(format.levels):
         raise FormatError(f"an array of {x.ndim} axes in a format of {len(format.levels)} levels", known=known,
                           repair="give a level for each axis")
@@ -165,8 +176,7 @@ def pack(x: np.ndarray, format: Format) -> Stored:
                           repair="pass x itself, or x.astype(...)")
     x = x if format.codec is None else x.astype(format.codec.numpy)
     turned = np.ascontiguousarray(x.transpose(format.order)).reshape(-1, x.shape[format.order[-1]])
-    parents, crd = np.nonzero((turned != format.fill) | np.isnan(turned) if x.dtype.kind == "f" else (
-        turned != format.fill))
+    parents, crd = np.nonzero(turned != format.fill)
     count = math.prod(x.shape[axis] for axis in format.order[:-1])
     pos = np.zeros(count + 1, np.int64)
     np.cumsum(np.bincount(parents, minlength=count), out=pos[1:])

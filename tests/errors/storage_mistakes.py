@@ -115,6 +115,16 @@ def a_scaled_nan():
 
 
 @mistake(ef.FormatError)
+def packed_complex_numbers():
+    ef.pack(X * 1j, ef.csr)
+
+
+@mistake(ef.FormatError)
+def a_fill_that_the_type_does_not_hold():
+    ef.asarray(scipy.sparse.csr_array(X.astype(np.int8)), fill=-np.inf)
+
+
+@mistake(ef.FormatError)
 def a_sparse_vector():
     total(scipy.sparse.coo_array(X[0]))
 
