@@ -114,7 +114,9 @@ BUGS = (
     Bug("duplicates stay apart", "front/operands.py",
         "        made.sum_duplicates()", "        made.sort_indices()", STORAGE),
     Bug("the way to another operand is not limited", "format/concrete.py",
-        "if other in node.ranks and other in position.free]", "if False]", STORAGE),
+        "limits.items() if other in position.free]", "limits.items() if False]", STORAGE),
+    Bug("a pattern inside a binder of its rank counts outside", "format/unstored.py",
+        "(body,)) if pattern.free.isdisjoint(ranks):", "(body,)):", STORAGE),
 )
 
 

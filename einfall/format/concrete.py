@@ -120,7 +120,6 @@ class _Concretising:
         self.by_use: dict[tuple, Input] = {}
         self.ranks: dict[tuple, Rank] = {}
         self.lanes: dict[Expr, Lane] = {}
-        self.limits: dict[Expr, Rank] = {}  # how many positions there are, and the rank that goes through them
         self.reasons: dict[str, str] = {}
         self.notes: dict[str, None] = {}
 
@@ -157,13 +156,14 @@ class _Concretising:
 
     def reduction(self, node: Reduce) -> Reduce:
         """The reduction over positions and over blocks where it can go through these."""
+        limits: dict[Expr, Rank] = {}  # how many positions there are, and the rank that goes through them
         while True:
-            made = self.over_positions(node) or self.over_blocks(node)
+            made = self.over_positions(node, limits) or self.over_blocks(node)
             if made is None:
                 return node
             node = made
 
-    def over_positions(self, node: Reduce) -> Reduce | None:
+    def over_positions(self, node: Reduce, limits: dict[Expr, Rank]) -> Reduce | None:
         """One of its ranks replaced by the positions of an operand; rather where it is stored in that order."""
         found = []
         for access in _in_scope(node, Pattern):
@@ -178,14 +178,15 @@ class _Concretising:
             rank = access.indices[axis].rank
             is_next = node.monoid.commutative or node.ranks[-1] is rank
             if is_next and is_identity_without(node, access):
-                return self.positions(node, access, axis)
+                return self.positions(node, access, axis, limits)
             self.reasons[access.source.name] = (
                 f"the elements of {node.monoid.name} over {rank.name} are not {node.monoid.identity[0].value!r} "
                 f"where {access.source.name} stores nothing" if is_next else
                 f"{node.monoid.name} needs its elements in the order of its ranks")
         return None
 
-    def positions(self, node: Reduce, access: Access, axis: int) -> Reduce:
+    def positions(self, node: Reduce, access: Access, axis: int, limits: dict[Expr, Rank]) -> Reduce:
+        """The reduction over the positions of an operand in the place of the rank that reads one of its axes."""
         name, layout = access.source.name, self.layouts[access.source.name]
         order = layout.format.order
         form = order if order[-1] == axis else (*(item for item in range(len(order)) if item != axis), axis)
@@ -204,7 +205,7 @@ class _Concretising:
         coordinate = level.coordinate(read, position)
         value = Access(self.input(name, form, "value", layout.type, 1), (position,), None)
         # of operands that lead to this one: where these do not hold, there is no coordinate to go on from
-        outer = [limit for limit, other in self.limits.items() if other in node.ranks and other in position.free]
+        outer = [limit for limit, other in limits.items() if other in position.free]
         body = node.bodies[0]
         while isinstance(body, Select) and body.condition in outer:
             body = body.yes
@@ -212,7 +213,7 @@ class _Concretising:
         here = substitute(access, {old: coordinate}).indices
 
         inside = Map(OPS["less"], (Index(rank), Map(OPS["subtract"], (behind, first))))
-        self.limits[inside] = rank
+        limits[inside] = rank
 
         def rule(item: Node) -> Node | None:
             match item:

@@ -83,7 +83,7 @@ def _found(expr: Expr, pattern: Expr, memo: dict) -> _Known | None:
                 return _Known(one.value, one.is_absent and (other.is_absent or is_gone))
         case Map(_, args):
             return _of_map(expr, [_known(arg, pattern, memo) for arg in args])
-        case Reduce(monoid, _, _, (body,)):
+        case Reduce(monoid, ranks, _, (body,)) if pattern.free.isdisjoint(ranks):
             found = _known(body, pattern, memo)
             if found is not None and found.value is monoid.identity[0]:
                 return _Known(found.value, False)

@@ -175,9 +175,9 @@ def pack(x: np.ndarray, format: Format) -> Stored:
         raise FormatError("a format of dense levels without ef.Scaled: that is what a NumPy array is", known=known,
                           repair="pass x itself, or x.astype(...)")
     x = x if format.codec is None else x.astype(format.codec.numpy)
-    turned = np.ascontiguousarray(x.transpose(format.order)).reshape(-1, x.shape[format.order[-1]])
-    parents, crd = np.nonzero(turned != format.fill)
     count = math.prod(x.shape[axis] for axis in format.order[:-1])
+    turned = np.ascontiguousarray(x.transpose(format.order)).reshape(count, x.shape[format.order[-1]])
+    parents, crd = np.nonzero(turned != format.fill)
     pos = np.zeros(count + 1, np.int64)
     np.cumsum(np.bincount(parents, minlength=count), out=pos[1:])
     return compressed(format, x.shape, pos, crd, turned[parents, crd])

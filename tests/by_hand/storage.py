@@ -78,6 +78,12 @@ def sampled_rows(A, chosen, x, D):
     return A[chosen] @ x, np.diag(A) @ x, A[chosen] @ A @ x, np.full(8, x.sum()), np.array(states)
 
 
+def same_ranks(A, B, chosen, x):
+    A, B, x = dense(A), dense(B), x.astype(np.float64)
+    total = np.where(np.arange(8) < 3, A.sum(), 0)
+    return A @ B @ x, A[chosen] @ B @ x, total, (A * (A.T @ x)[:, None]).sum(axis=0), A @ (A @ x), (A * A.T).sum(axis=1)
+
+
 def numbers(W):
     """What the codes of an operand stand for, code by code."""
     codec, made = W.format.codec, np.zeros(W.shape)

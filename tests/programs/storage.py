@@ -110,6 +110,15 @@ def sampled_rows(A, chosen, x, D):
             ef.scan(lambda s: 0.5 * s + ef.sum(A[n, k] * x[k], over=k), over=n, init=0.0)[n])
 
 
+@program(lambda rng: (sparse(rng, 8, 8), sparse(rng, 8, 8), rng.permutation(8)[:5], normal(rng, 8)))
+@ef.kernel
+def same_ranks(A, B, chosen, x):
+    inner = ef.sum(A[i, k], over=i)
+    return (ef.sum(A[i, k] * B[k, l] * x[l], over=(k, l))[i], ef.sum(A[chosen[n], k] * B[k, l] * x[l], over=(l, k))[n],
+            ef.sum(ef.where(i < 3, inner, 0), over=k)[i], ef.sum(A[i, k] * ef.sum(A[k, i] * x[k], over=k), over=i)[k],
+            ef.sum(A[k, i] * ef.sum(A[i, k] * x[k], over=k), over=i)[k], ef.sum(A[i, k] * A[k, i], over=k)[i])
+
+
 @program(lambda rng: (
     quantised(normal(rng, 9, 256), code=ef.Int(4), group=128),
     quantised(normal(rng, 5, 80), code=ef.Int(4), group=32, zero=True),
