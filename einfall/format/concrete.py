@@ -36,7 +36,7 @@ from einfall.scalar.monoids import combined, is_named
 from einfall.scalar.nodes import Const, Expr, Map, Select, cast, const
 from einfall.scalar.ops import OPS
 
-__all__ = ["Concrete", "Use", "concretised", "with_patterns"]
+__all__ = ["Concrete", "Use", "concretised", "of_faults", "with_patterns"]
 
 
 class Use(NamedTuple):
@@ -66,7 +66,9 @@ def with_patterns(cascade: Cascade, layouts: Mapping[str, Layout]) -> Cascade:
     def rule(node: Node) -> Node | None:
         match node:
             case Access(Input(name) as source, indices, outside) if name in sparse:
-                beyond = None if outside is None else Const(True, BOOL)
+                # beyond its axes it is the access that decides: what lies there, or a fault
+                is_bare = outside is None and all(isinstance(index, Index) for index in indices)
+                beyond = None if is_bare else Const(True, BOOL)
                 fill = const(sparse[name].format.fill, source.dtype)
                 return Select(Access(Pattern(name, source.ndim), indices, beyond), node, fill)
             case Access(Pattern(name)) if name not in sparse:
@@ -77,6 +79,18 @@ def with_patterns(cascade: Cascade, layouts: Mapping[str, Layout]) -> Cascade:
         return cascade
     memo: dict = {}
     return Cascade(cascade.name, cascade.inputs, tuple(rewrite(output, rule, memo) for output in cascade.outputs))
+
+
+def of_faults(finder: Cascade) -> Cascade:
+    """The finder of faults of a program with patterns: an access leaves its axes or not, whatever is stored."""
+    def rule(node: Node) -> Node | None:
+        match node:
+            case Select(Access(Pattern(), _, Const(True)), fault, Const(False)):
+                return fault  # beyond the axes the pattern holds
+        return None
+
+    memo: dict = {}
+    return Cascade(finder.name, finder.inputs, tuple(rewrite(output, rule, memo) for output in finder.outputs))
 
 
 def concretised(cascade: Cascade, layouts: Mapping[str, Layout]) -> Concrete:
@@ -166,7 +180,7 @@ class _Concretising:
     def over_positions(self, node: Reduce, limits: dict[Expr, Rank]) -> Reduce | None:
         """One of its ranks replaced by the positions of an operand; rather where it is stored in that order."""
         found = []
-        for access in _in_scope(node, Pattern):
+        for access in _patterns(node):
             axes = [axis for axis, index in enumerate(access.indices) if not index.free.isdisjoint(node.ranks)]
             for axis in axes:
                 index = access.indices[axis]
@@ -192,8 +206,15 @@ class _Concretising:
         form = order if order[-1] == axis else (*(item for item in range(len(order)) if item != axis), axis)
         level = layout.format.levels[-1]
 
+        is_inside = all(isinstance(access.indices[at], Index | Coordinate) for at in form[:-1])
+
         def read(part: str, place: Expr) -> Expr:
-            return cast(Access(self.input(name, form, part, layout.index, 1), (place,), None), I64)
+            """Of rows that are not there nothing is stored: that there are none is for others to tell."""
+            source, is_pos = self.input(name, form, part, layout.index, 1), part == "pos"
+            if is_pos and is_inside and not isinstance(place, Index):
+                place = Coordinate(place)
+            outside = const(0, source.dtype) if is_pos and not is_inside else None
+            return cast(Access(source, (place,), outside), I64)
 
         parent = None
         for outer, at in zip(layout.format.levels, form[:-1]):
@@ -217,7 +238,7 @@ class _Concretising:
 
         def rule(item: Node) -> Node | None:
             match item:
-                case Access(Pattern(other), indices, None) if other == name and indices == here:
+                case Access(Pattern(other), indices) if other == name and indices == here:
                     return inside  # and not True, so that what was absent still is: derivation proves with it
                 case Access(Input(other), indices, None) if other == name and indices == here:
                     return value
@@ -244,7 +265,7 @@ class _Concretising:
         """One of its ranks split into blocks, halves and lanes, as the codes of an operand lie in memory."""
         if not node.monoid.commutative:
             return None
-        for access in _in_scope(node, Input):
+        for access in _in_scope(node):
             layout = self.layouts.get(access.source.name)
             if layout is None or not layout.is_decoded or layout.format.codec.code.bits != 4:
                 continue
@@ -340,9 +361,20 @@ class _Concretising:
         return Select(inside, value, node.outside)
 
 
-def _in_scope(node: Reduce, kind: type) -> list[Access]:
-    """The accesses to inputs, or to patterns, that its element makes with the ranks that are free in it."""
-    return [item for item in postorder(*node.bodies) if isinstance(item, Access) and isinstance(item.source, kind)
+def _patterns(node: Reduce) -> list[Access]:
+    """The patterns in scope, but those of what is padded: beyond its axes it has elements that are not stored."""
+    nodes = list(postorder(*node.bodies))
+    accesses = [item for item in nodes if isinstance(item, Access)]
+    read = {(item.source.name, item.indices, item.outside is None) for item in accesses
+            if isinstance(item.source, Input)}
+    return [item for item in accesses if isinstance(item.source, Pattern) and item.free <= node.bodies[0].free
+            and (item.source.name, item.indices, False) not in read
+            and (item.outside is None or (item.source.name, item.indices, True) in read)]
+
+
+def _in_scope(node: Reduce) -> list[Access]:
+    """The accesses to inputs that its element makes with the ranks that are free in it."""
+    return [item for item in postorder(*node.bodies) if isinstance(item, Access) and isinstance(item.source, Input)
             and item.outside is None and item.free <= node.bodies[0].free]
 
 

@@ -21,7 +21,7 @@ from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
 from einfall.derive.derive import Derivation, derive
 from einfall.derive.text import text as derivation_text
-from einfall.format.concrete import Concrete, concretised, with_patterns
+from einfall.format.concrete import Concrete, concretised, of_faults, with_patterns
 from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, of_this_call, ordered, rounded, strong
@@ -167,7 +167,7 @@ class Kernel:
             program = self.program(arguments)
             cascade = with_patterns(program.cascade, arguments.layouts)
             inside = accesses_stay_inside(cascade, lambda extent: evaluate(extent, arguments.sizes))
-            finder = None if inside else self.compiled(fault_finder(cascade), arguments)
+            finder = None if inside else self.compiled(of_faults(fault_finder(cascade)), arguments)
             machine = self.compiled(cascade, arguments)
             found = Ready(program, machine, machine.plan(arguments), finder, finder and finder.plan(arguments))
             if len(self.ready) >= REMEMBERED:

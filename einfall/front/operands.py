@@ -126,12 +126,16 @@ def _of_torch(x, fill: float, what: str) -> Stored:
         raise FormatError(f"{what} is on {x.device}", repair=f"pass {what}.cpu()")
     if x.requires_grad:
         raise FormatError(f"{what} requires grad, and einfall has no gradients yet", repair=f"pass {what}.detach()")
-    if name == "coo":
-        x, name = x.coalesce().to_sparse_csr(), "csr"
-    pos, crd = (x.crow_indices(), x.col_indices()) if name == "csr" else (x.ccol_indices(), x.row_indices())
-    plain = csr if name == "csr" else csc
+    plain = csc if name == "csc" else csr
     form = Format(plain.levels, plain.order, None, fill)
-    pos, crd, value = _in_order(pos.numpy(), crd.numpy(), memory_of(x.values()))
+    if name == "coo":
+        x = x.coalesce()  # duplicates come together, rows in order
+        rows, crd = x.indices().numpy()
+        pos = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=x.shape[0]))])
+    else:
+        pos, crd = (x.crow_indices(), x.col_indices()) if name == "csr" else (x.ccol_indices(), x.row_indices())
+        pos, crd = pos.numpy(), crd.numpy()
+    pos, crd, value = _in_order(pos, crd, memory_of(x.values()))
     return compressed(form, tuple(x.shape), pos, crd, value, is_torch=True, what=what)
 
 

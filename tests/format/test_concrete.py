@@ -8,6 +8,7 @@ import einfall as ef
 from einfall.cascade.text import text
 from einfall.format.concrete import concretised, with_patterns
 from einfall.front.arguments import collect
+from tests.differential.heights import assert_agrees_at_every_height
 
 d, i, j, k = ef.ranks("d i j k")
 A = scipy.sparse.csr_array(np.float32([[0, 1, 2, 0], [0, 0, 0, 0], [3, 0, 0, 4]]))
@@ -29,7 +30,7 @@ def test_a_product_goes_through_stored_entries():
 def unnamed(A: f32[2], X: f32[2], A_pos: i32[1], A_crd: i32[1], A_value: f32[1], A_span: bool[1]):
     t1[i] = cast(A_pos[i], i64)
     t2[i, k_A] = t1[i] + k_A
-    t3[i, j] = sum[k_A < A_span.shape[0]](where(k_A < cast(A_pos[i + 1], i64) - t1[i], A_value[t2[i, k_A]], 0.0) * X[inside(cast(A_crd[t2[i, k_A]], i64)), j])
+    t3[i, j] = sum[k_A < A_span.shape[0]](where(k_A < cast(A_pos[inside(i + 1)], i64) - t1[i], A_value[t2[i, k_A]], 0.0) * X[inside(cast(A_crd[t2[i, k_A]], i64)), j])
     return tensor[i < A.shape[0], j < X.shape[1]](t3[i, j])
 """  # noqa: E501
     assert [use[1:] for use in made.uses] == [("A", (0, 1), part) for part in ("pos", "crd", "value", "span")]
@@ -124,3 +125,23 @@ def test_what_explain_says():
     notes = kernel.explain(A).notes
     assert notes[0] == "reductions over k go through the stored entries of A (csr)"
     assert notes[1].startswith("A is made dense in each call: the elements of max over k are not -inf where A stores")
+
+
+def test_rows_that_are_not_there_are_found():
+    taken = ef.kernel(lambda A, rows: ef.sum(A[rows[j], k], over=k)[j])
+    assert taken(A, np.array([0, 2, 2])).tolist() == [3, 7, 7]
+    for wrong in (-1, 3, 2**40):
+        with pytest.raises(ef.BoundsError, match=f"index {wrong} is out of range for axis 0 of A"):
+            taken(A, np.array([1, wrong]))
+    guarded = ef.kernel(lambda A, rows: ef.sum(ef.where(rows[j] < 3, A[rows[j], k], 0) * k, over=k)[j])
+    assert guarded(A, np.array([0, 7, 2])).tolist() == [5, 0, 12]
+    absent = ef.kernel(lambda A, rows: ef.sum(ef.where(rows[j] < 3, 1.0, 0.0) * A[rows[j], k], over=k)[j])
+    assert absent(A, np.array([0, 7, 2])).tolist() == [3, 0, 7]
+    finder = taken.prepared(collect(taken.signature, "f", (A, np.array([0, 2])), {})).finder
+    assert not finder.uses, "these faults do not depend on what is stored"
+
+
+def test_what_is_padded_counts_beyond_its_axes():
+    padded = ef.kernel(lambda A: ef.sum(A.pad(1.0)[i.of(4) + 1, k], over=k)[i])
+    assert padded(A).tolist() == [0, 7, 4, 4]
+    assert_agrees_at_every_height(padded, (A,))
