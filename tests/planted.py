@@ -115,8 +115,6 @@ BUGS = (
         "        made.sum_duplicates()", "        made.sort_indices()", STORAGE),
     Bug("the way to another operand is not limited", "format/concrete.py",
         "limits.items() if other in position.free]", "limits.items() if False]", STORAGE),
-    Bug("a pattern inside a binder of its rank counts outside", "format/unstored.py",
-        "(body,)) if pattern.free.isdisjoint(ranks):", "(body,)):", STORAGE),
 )
 
 

@@ -81,7 +81,8 @@ def sampled_rows(A, chosen, x, D):
 def same_ranks(A, B, chosen, x):
     A, B, x = dense(A), dense(B), x.astype(np.float64)
     total = np.where(np.arange(8) < 3, A.sum(), 0)
-    return A @ B @ x, A[chosen] @ B @ x, total, (A * (A.T @ x)[:, None]).sum(axis=0), A @ (A @ x), (A * A.T).sum(axis=1)
+    return (A @ B @ x, A[chosen] @ B @ x, total, (A * (A.T @ x)[:, None]).sum(axis=0), A @ (A @ x),
+            (A * A.T).sum(axis=1), np.tril(A @ B) @ x)
 
 
 def numbers(W):

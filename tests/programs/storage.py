@@ -116,7 +116,8 @@ def same_ranks(A, B, chosen, x):
     inner = ef.sum(A[i, k], over=i)
     return (ef.sum(A[i, k] * B[k, l] * x[l], over=(k, l))[i], ef.sum(A[chosen[n], k] * B[k, l] * x[l], over=(l, k))[n],
             ef.sum(ef.where(i < 3, inner, 0), over=k)[i], ef.sum(A[i, k] * ef.sum(A[k, i] * x[k], over=k), over=i)[k],
-            ef.sum(A[k, i] * ef.sum(A[i, k] * x[k], over=k), over=i)[k], ef.sum(A[i, k] * A[k, i], over=k)[i])
+            ef.sum(A[k, i] * ef.sum(A[i, k] * x[k], over=k), over=i)[k], ef.sum(A[i, k] * A[k, i], over=k)[i],
+            ef.sum(ef.where(l <= i, A[i, k] * B[k, l] * x[l], 0), over=(k, l))[i])
 
 
 @program(lambda rng: (
