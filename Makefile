@@ -42,7 +42,7 @@ gpu: environment $(VENV)-gpu/ready
 	EINFALL_TRITON_PYTHON=$(abspath $(VENV))-gpu/bin/python $(RUN) -m pytest -n 2 tests/target/test_triton.py
 
 bench: environment
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'torch>=2.4'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'torch>=2.4' 'scipy>=1.13'
 	$(RUN) -m bench.run
 
 # torch and scikit-learn are large, so that only the demo waits for them.

@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ os.environ["EINFALL_THREADS"] = str(THREADS)
 
 import llvmlite  # noqa: E402
 import numpy as np  # noqa: E402
+import scipy.sparse  # noqa: E402
 import torch  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import track  # noqa: E402
@@ -119,8 +121,14 @@ def chain_in_pairs(A, B, C, D, E):
     return A @ (B @ (C @ D)) @ E
 
 
+@ef.kernel
+def codes(W, x):
+    return ef.sum(x[i, k] * W[j, k], over=k)[i, j]
+
+
 class Case(NamedTuple):
-    """A program and its peer. rank: that of which rows are checked; reference: a program of the same values."""
+    """A program and its peer. rank: that of which rows are checked; reference: a program of the same values;
+    given: what the peer takes instead of the arguments; rows: the arguments for these rows only."""
 
     name: str
     kernel: object
@@ -130,6 +138,8 @@ class Case(NamedTuple):
     peer: Callable
     floor: float | None
     reference: object = None
+    given: tuple = ()
+    rows: Callable | None = None
 
 
 def cases() -> Iterator[Case]:
@@ -165,6 +175,17 @@ def cases() -> Iterator[Case]:
     sizes = (1000, 300, 40, 900, 50, 800)
     yield Case("product of five matrices", chain, tuple(normal(*pair) for pair in itertools.pairwise(sizes)), i,
                "torch multi_dot", lambda *factors: torch.linalg.multi_dot(factors), 0.83, chain_in_pairs)
+    size = 30_000
+    A, X = scipy.sparse.random(size, size, 20 / size, "csr", np.float32, rng=rng), normal(size, 64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own: the layout is new
+        T = torch.sparse_csr_tensor(*map(torch.from_numpy, (A.indptr, A.indices, A.data)), A.shape)
+    yield Case("sparse 30000², 20 a row × 64", product, (ef.asarray(A), X), i, "torch CSR", torch.matmul, 0.7,
+               given=(T, torch.from_numpy(X)), rows=lambda chosen: (A[chosen], X))
+    W, x = normal(4096, 4096), normal(1, 4096)
+    form = ef.Format([ef.Dense(), ef.Dense()], codec=ef.Scaled(ef.Int(4), group=128))
+    yield Case("4 bits 4096² × 1 row", codes, (ef.pack(W, form), x), j, "torch bf16", lambda W, x: x @ W.T, 1.0,
+               given=tuple(torch.from_numpy(array).bfloat16() for array in (W, x)))
 
 
 def extra_memory_bytes() -> int:
@@ -200,10 +221,12 @@ def main() -> None:
     """Checks, times and writes the table."""
     torch.set_num_threads(THREADS)
     rows = []
-    for name, kernel, args, rank, peer_name, peer, floor, reference in track(list(cases()), description="bench"):
-        tensors = [torch.from_numpy(arg) for arg in args]
+    for name, kernel, args, rank, peer_name, peer, floor, reference, given, only in track(
+            list(cases()), description="bench"):
+        tensors = given or [torch.from_numpy(arg) for arg in args]
         result, chosen = kernel(*args), np.array([0, 1, 777])
-        _, (expected,) = measured(reference or kernel, args, {}, {rank: chosen})
+        checked, at = (only(chosen), {}) if only else (args, {rank: chosen})
+        _, (expected,) = measured(reference or kernel, checked, {}, at)
         axis = [one.name for one in kernel.trace(*args).cascade.outputs[0].ranks].index(rank.name)
         assert_agrees(np.take(result, chosen, axis=axis), expected, what=name)
         peer(*tensors)

@@ -8,10 +8,14 @@ from einfall.base.errors import (
     BoundsError,
     CompileError,
     EinfallError,
+    FormatError,
     RankError,
     ShapeError,
     TraceError,
 )
+from einfall.format.codecs import Int, Scaled, UInt
+from einfall.format.format import Format, csc, csr
+from einfall.format.levels import Compressed, Dense
 from einfall.front.assumptions import assume
 from einfall.front.checks import check
 from einfall.front.definitions import SEMIRINGS, einsum, tensor
@@ -44,6 +48,7 @@ from einfall.front.functions import (
     where,
 )
 from einfall.front.kernel import kernel, parse, reference
+from einfall.front.operands import asarray, packed, stored
 from einfall.front.scans import SHORT_FORMS, scan
 from einfall.front.selections import scatter, topk
 from einfall.front.shapes import (
@@ -80,7 +85,9 @@ NAMES = {
     "log_softmax": log_softmax, "layer_norm": layer_norm, "rms_norm": rms_norm, "cross_entropy": cross_entropy,
     "topk": topk, "scatter": scatter, "uniform": uniform, "einsum": einsum, "tensor": tensor, "ranks": ranks,
     "kernel": kernel, "reference": reference,
-    "assume": assume, "check": check, "parse": parse,
+    "assume": assume, "check": check, "parse": parse, "FormatError": FormatError, "Format": Format, "Dense": Dense,
+    "Compressed": Compressed, "csr": csr, "csc": csc, "Int": Int, "UInt": UInt, "Scaled": Scaled, "asarray": asarray,
+    "pack": packed, "stored": stored,
     "arange": arange, "broadcast_to": broadcast_to, "concat": concat, "expand_dims": expand_dims, "flip": flip,
     "full": full, "matmul": matmul, "matrix_transpose": matrix_transpose, "ones": ones, "permute_dims": permute_dims,
     "reshape": reshape, "squeeze": squeeze, "stack": stack, "take": take, "tril": tril, "triu": triu, "zeros": zeros,

@@ -135,7 +135,7 @@ def in_blocks(cascade: Cascade, small: frozenset[tuple[str, int, int]] = frozens
     """
     derivation = derive(cascade) if derivation is None else derivation
     chosen = project(unfold(derivation.cascade, portion_of(derivation)))
-    nest = choose_blocks(fuse(specialise(cascade_to_nest(chosen), small), TOGETHER))
+    nest = choose_blocks(fuse(specialise(cascade_to_nest(chosen, has_scatters=False), small), TOGETHER))
     return Blocked(chosen, nest, nest_to_tile(nest))
 
 

@@ -32,6 +32,7 @@ class Bug(NamedTuple):
 
 DERIVE = ("tests/derive",)
 HEIGHTS = ("tests/differential",)
+STORAGE = ("tests/format", "tests/front/test_operands.py", "tests/test_by_hand.py", *HEIGHTS)
 BUGS = (
     Bug("a reference that may be 0 divides unnoticed", "derive/fuse.py",
         "if not bounded or not vanishes:", "if False:", DERIVE),
@@ -102,6 +103,20 @@ BUGS = (
     Bug("an index that may be outside is not looked for", "cascade/faults.py",
         "                    if low < 0 or high >= extent:", "                    if low < 0:",
         ("tests/cascade", "tests/lower")),
+    Bug("a row ends where it begins", "format/levels.py",
+        "Const(parent.value + 1, I64) if", "Const(parent.value, I64) if", STORAGE),
+    Bug("the halves of a byte are exchanged", "format/codecs.py",
+        "if lane.half else _map(", "if not lane.half else _map(", STORAGE),
+    Bug("a present 0 skips what it is multiplied with", "format/unstored.py",
+        "if one is not None and (one.is_absent or one.value.dtype is BOOL) and", "if one is not None and", STORAGE),
+    Bug("the rest of a block is read", "runtime/storage.py",
+        "self.shape[format.codec.axis] % format.codec.whole == 0", "True", STORAGE),
+    Bug("another order keeps the values where they were", "runtime/storage.py",
+        "self.values()[order]", "self.values()", STORAGE),
+    Bug("duplicates stay apart", "front/operands.py",
+        "        made.sum_duplicates()", "        made.sort_indices()", STORAGE),
+    Bug("the way to another operand is not limited", "format/concrete.py",
+        "limits.items() if other in position.free]", "limits.items() if False]", STORAGE),
 )
 
 

@@ -59,5 +59,9 @@ class TraceError(EinfallError):
     """Something in a kernel that is not tensor mathematics, or not in einfall's spelling."""
 
 
+class FormatError(EinfallError):
+    """Storage that does not fit: a format that makes no sense, arrays that are not what a format says."""
+
+
 class CompileError(EinfallError):
     """A program that this version or this target cannot compile."""

@@ -1,7 +1,7 @@
 """What must hold of a cascade beyond the types of its nodes; asked between passes."""
 
 from einfall.base.node import Node, postorder
-from einfall.cascade.nodes import Cascade, Extent, History, Input, Part, Reduce, Scalar, Scan, Size, Tensor
+from einfall.cascade.nodes import Cascade, Extent, History, Input, Part, Pattern, Reduce, Scalar, Scan, Size, Tensor
 from einfall.scalar.nodes import Expr
 
 __all__ = ["check"]
@@ -25,6 +25,8 @@ def check(cascade: Cascade) -> None:
                 raise AssertionError(f"the extent of {rank.name} was never resolved")
             case Input(name) | Scalar(name):
                 assert known.get(name) is node, f"{name} is not an input"
+            case Pattern(name, ndim):
+                assert isinstance(known.get(name), Input) and ndim == known[name].ndim, f"{name}.stored"
             case Size(name, axis):
                 assert isinstance(known.get(name), Input) and axis < known[name].ndim, f"{name}.shape[{axis}]"
             case Scan(rank, _, label, axes, _, inits, steps):

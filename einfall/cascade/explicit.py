@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.bounds import bounds_of, conjuncts, guarded, target_of
-from einfall.cascade.nodes import Access, Cascade, Index, Reduce, Scan, Tensor
+from einfall.cascade.nodes import Access, Cascade, Coordinate, Index, Reduce, Scan, Tensor
 from einfall.cascade.presence import absence, annihilations
 from einfall.cascade.scope import substitute
 from einfall.scalar.dtypes import BOOL, I64
@@ -99,8 +99,8 @@ def inline(cascade: Cascade, *, only_bare: bool = False) -> Cascade:
     for node in postorder(*cascade.outputs):
         made = _rebuilt(node, done)
         if isinstance(node, Access) and made.outside is None and all(
-                isinstance(index, Index) for index in made.indices) and not all(
-                isinstance(index, Index) for index in node.indices):
+                isinstance(index, Index | Coordinate) for index in made.indices) and not all(
+                isinstance(index, Index | Coordinate) for index in node.indices):
             # a computed index that turns out to be a rank: that rank need not have the extent of the axis
             made = Access(made.source, (_plus_0(made.indices[0]), *made.indices[1:]), None)
         if node in memory:

@@ -21,6 +21,7 @@ from einfall.cascade.nodes import (
     Input,
     Label,
     Part,
+    Pattern,
     Reduce,
     Scan,
     Size,
@@ -513,7 +514,7 @@ class _Faults:
                 faulty = self.scan(scan)
                 if faulty is not None:
                     fault = _either(fault, Access(History(faulty, len(scan.inits) + place), node.indices, beyond))
-            case Input():
+            case Input() | Pattern():
                 pass
         return fault
 

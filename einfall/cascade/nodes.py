@@ -5,12 +5,12 @@ A bound rank is local. An extent is an integer expression over `Size` leaves, co
 """
 
 from einfall.base.node import Node
-from einfall.scalar.dtypes import I64, DType
+from einfall.scalar.dtypes import BOOL, I64, DType
 from einfall.scalar.monoids import Monoid
 from einfall.scalar.nodes import Const, Expr, Leaf
 
-__all__ = ["Access", "Carried", "Cascade", "Domain", "Extent", "History", "Index", "Input", "Label", "Part", "Rank",
-           "Reduce", "Scalar", "Scan", "Size", "Source", "State", "Tensor", "extents_of"]
+__all__ = ["Access", "Carried", "Cascade", "Coordinate", "Domain", "Extent", "History", "Index", "Input", "Label",
+           "Part", "Pattern", "Rank", "Reduce", "Scalar", "Scan", "Size", "Source", "State", "Tensor", "extents_of"]
 
 
 class Rank(Node):
@@ -35,6 +35,15 @@ class Index(Leaf):
 
     def free_variables(self):
         return frozenset((self.rank,))
+
+
+class Coordinate(Expr):
+    """An index that is read from memory or computed, and never leaves the axis that it indexes, as a bare rank."""
+
+    arg: Expr
+
+    def type_of(self):
+        return I64
 
 
 class Size(Leaf):
@@ -95,6 +104,17 @@ class Input(Source):
 
     def derive(self):
         object.__setattr__(self, "dtype", self.type)
+        object.__setattr__(self, "free", frozenset())
+
+
+class Pattern(Source):
+    """Where an input stores something: everywhere, as far as a program is concerned."""
+
+    name: str
+    ndim: int
+
+    def derive(self):
+        object.__setattr__(self, "dtype", BOOL)
         object.__setattr__(self, "free", frozenset())
 
 
@@ -242,7 +262,7 @@ class Cascade(Node):
 def extents_of(source: Source) -> tuple[Expr, ...]:
     """The extents of a tensor's axes; a state's are known to its scan only."""
     match source:
-        case Input():
+        case Input() | Pattern():
             return tuple(Size(source.name, axis) for axis in range(source.ndim))
         case Tensor():
             return source.extents

@@ -6,12 +6,14 @@ from einfall.base.node import Node
 from einfall.cascade.nodes import (
     Access,
     Cascade,
+    Coordinate,
     Domain,
     History,
     Index,
     Input,
     Label,
     Part,
+    Pattern,
     Rank,
     Reduce,
     Scalar,
@@ -104,12 +106,16 @@ class _Parser(Parser):
                 return self.name(name)
             case ast.Subscript(ast.Attribute(ast.Name(name), "shape"), ast.Constant(axis)):
                 return Size(name, axis)
+            case ast.Attribute(ast.Name(name), "stored"):
+                return Pattern(name, self.inputs[name].ndim)
             case ast.Subscript(ast.Attribute(ast.Name(name), "states"), ast.Constant(place)):
                 return History(self.definition(name), place)
             case ast.Subscript(ast.Attribute(ast.Name(name) | ast.Subscript(ast.Name(name)), "parts"), place):
                 return Part(self.definition(name), place.value)
             case ast.Subscript(source, index):
                 return self.subscript(source, index)
+            case ast.Call(ast.Name("inside"), [arg]):
+                return Coordinate(self.read(arg))
             case ast.Call(ast.Name("tensor"), [body]):
                 return Tensor((), (), self.read(body))
             case ast.Call(ast.Subscript(ast.Name("tensor"), binders), [body]):

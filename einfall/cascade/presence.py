@@ -16,7 +16,7 @@ from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, cast, const
 from einfall.scalar.ops import OPS, Op
 from einfall.scalar.run import evaluate
 
-__all__ = ["absence", "annihilations"]
+__all__ = ["absence", "annihilations", "folded"]
 
 Alternatives = tuple[tuple[Expr, Expr], ...]  # (condition, the constant value there); the first that holds counts
 
@@ -81,7 +81,7 @@ def _of_map(expr: Map, memo: dict) -> Alternatives:
             else:
                 together = [(more if gone is None else both(gone, more), (*values, value))
                             for gone, values in together for more, value in alternatives]
-        found += [(gone, _folded(Map(expr.op, values))) for gone, values in together]
+        found += [(gone, folded(Map(expr.op, values))) for gone, values in together]
     return _distinct(found)
 
 
@@ -119,9 +119,9 @@ def annihilations(op: Op, place: int, alternatives: Alternatives) -> Alternative
     return tuple(found)
 
 
-def _folded(expr: Expr) -> Expr:
+def folded(expr: Expr) -> Expr:
     """An operator on numbers, as a number."""
-    if all(isinstance(arg, Const) for arg in expr.args):
+    if all(isinstance(arg, Const) for arg in expr.below):
         with np.errstate(all="ignore"):
             return const(evaluate(expr, lambda leaf: None).item(), expr.dtype)
     return expr

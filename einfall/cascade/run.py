@@ -14,7 +14,22 @@ import numpy as np
 
 from einfall.base.node import Node
 from einfall.cascade.domain import is_constant, is_domain
-from einfall.cascade.nodes import Access, History, Index, Input, Part, Rank, Reduce, Scalar, Scan, Size, State, Tensor
+from einfall.cascade.nodes import (
+    Access,
+    Coordinate,
+    History,
+    Index,
+    Input,
+    Part,
+    Pattern,
+    Rank,
+    Reduce,
+    Scalar,
+    Scan,
+    Size,
+    State,
+    Tensor,
+)
 from einfall.scalar.dtypes import DType
 from einfall.scalar.monoids import Monoid, Side
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
@@ -62,15 +77,17 @@ class Coordinates:
 
 
 def run(outputs: tuple[Tensor, ...], inputs: Mapping[str, np.ndarray], scalars: Mapping[str, float] | None = None, *,
-        at: Mapping[Rank, np.ndarray] | None = None, measure: str = "") -> tuple[Result, ...]:
+        at: Mapping[Rank, np.ndarray] | None = None, measure: str = "", stored: Mapping[str, np.ndarray] | None = None
+        ) -> tuple[Result, ...]:
     """The values of the outputs; `at` evaluates chosen coordinates of output ranks only.
 
+    stored: for inputs that do not store all of their elements, where they do; the others are absent.
     measure: "nominal" bounds the rounding errors of a computation in the types of the program, "float64" those of one
     in float64, such as this.
 
     Raises: Fault when a result depends on an element outside its array.
     """
-    evaluation = _Evaluation(inputs, scalars or {}, measure)
+    evaluation = _Evaluation(inputs, scalars or {}, measure, stored or {})
     with np.errstate(all="ignore"):
         return tuple(evaluation.output(tensor, at or {}) for tensor in outputs)
 
@@ -78,7 +95,9 @@ def run(outputs: tuple[Tensor, ...], inputs: Mapping[str, np.ndarray], scalars: 
 class _Evaluation:
     """One run: inputs, what is known already, and the faults met."""
 
-    def __init__(self, inputs: Mapping[str, np.ndarray], scalars: Mapping[str, float], measure: str):
+    def __init__(self, inputs: Mapping[str, np.ndarray], scalars: Mapping[str, float], measure: str,
+                 stored: Mapping[str, np.ndarray]):
+        self.stored = stored
         self.inputs = {name: in_float64(array) for name, array in inputs.items()}
         self.scalars, self.measure = scalars, measure
         self.memo: dict = {}
@@ -159,6 +178,8 @@ class _Evaluation:
                 return self.select(node, env)
             case Cast(arg, to):
                 return self.cast(self.eval(arg, env), to, to.is_float and rounds(arg, to))
+            case Coordinate(arg):
+                return self.eval(arg, env)
             case Access():
                 return self.access(node, env)
             case Reduce() | Part():
@@ -299,7 +320,11 @@ class _Evaluation:
         """A tensor as an array: axes for the ranks it is still free in, then its own (named by place)."""
         match node:
             case Input(name, _, ndim):
-                return self.leaf(self.inputs[name], node.dtype, _places(ndim))
+                value = self.leaf(self.inputs[name], node.dtype, _places(ndim))
+                return value._replace(present=self.stored[name]) if name in self.stored else value
+            case Pattern(name, ndim):
+                everywhere = np.broadcast_to(np.True_, self.inputs[name].shape)
+                return Value(self.stored.get(name, everywhere), _places(ndim))
             case State(label, place):
                 return env[label][place]
             case Tensor(ranks, extents, body):

@@ -19,11 +19,13 @@ from einfall.base.node import Node, children, postorder
 from einfall.cascade.nodes import (
     Access,
     Cascade,
+    Coordinate,
     History,
     Index,
     Input,
     Label,
     Part,
+    Pattern,
     Reduce,
     Scalar,
     Scan,
@@ -50,7 +52,8 @@ class Printer(ScalarPrinter):
     def __init__(self, cascade: Cascade, names: Mapping[Node, str]):
         self.cascade, self.user_names = cascade, names
         self.names: dict[Node, str] = {}
-        self.taken = {item.name for item in cascade.inputs} | {"tensor", "scan", "where", "cast", "inf", "nan"}
+        self.taken = {item.name for item in cascade.inputs} | {"tensor", "scan", "where", "cast", "inf", "nan",
+                                                                 "inside"}
         for node in postorder(*cascade.outputs):
             if isinstance(node, Index | Label):
                 self.taken.add(node.rank.name if isinstance(node, Index) else node.name)
@@ -137,6 +140,10 @@ class Printer(ScalarPrinter):
                 return f"{name}.shape[{axis}]"
             case Scalar(name) | Input(name):
                 return name
+            case Coordinate(arg):
+                return f"inside({self.form(arg)})"
+            case Pattern(name):
+                return f"{name}.stored"
             case State(label, place):
                 return f"{label.name}_{place}"
             case History(scan, place):

@@ -2,18 +2,21 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
 from einfall.base.errors import TraceError
 from einfall.cascade.nodes import Input, Scalar
+from einfall.format.concrete import Use
+from einfall.format.format import Layout
 from einfall.front.expression import Array, Expression, Rank
+from einfall.front.operands import memory_of, operand_of
+from einfall.runtime.storage import Stored
 from einfall.scalar.dtypes import DTYPES, F64, I64, DType, of_numpy
 
-__all__ = ["Arguments", "collect", "memory_of", "parameters", "tensor_of"]
+__all__ = ["Arguments", "collect", "parameters"]
 
 
 FEW = 16  # extents up to here are constants of the machine code
@@ -28,12 +31,37 @@ class Arguments(NamedTuple):
     structure: dict[str, Any]  # per parameter: the value, with names of leaves in place of arrays and numbers
     key: tuple
     is_torch: bool
+    stored: dict[str, Stored]  # the arrays that lie in memory in a format; `arrays` has their shapes
+    made: dict[Use, np.ndarray]  # what programs read of them, made once a call
 
     @property
     def known(self) -> str:
         """The arguments as errors show them."""
         shown = [f"{name}: {of_numpy(array.dtype)}{list(array.shape)}" for name, array in self.arrays.items()]
         return "  ".join(shown + [f"{name} = {value!r}" for name, value in self.scalars.items()])
+
+    @property
+    def layouts(self) -> dict[str, Layout]:
+        """How the arrays that have a format are stored."""
+        return {name: held.layout for name, held in self.stored.items()}
+
+    @property
+    def places(self) -> tuple:
+        """What the plan of a call depends on: shapes and strides."""
+        return (tuple((array.shape, array.strides) for array in self.arrays.values()),
+                tuple(held.places for held in self.stored.values()))
+
+    def with_memory(self, uses: Iterable[Use]) -> "Arguments":
+        """The arguments with the arrays that a concrete program reads of operands."""
+        for use in uses:
+            if use not in self.made:
+                self.made[use] = self.stored[use.operand].memory(use.form, use.part)
+        return self._replace(arrays={**self.arrays, **{use.input: self.made[use] for use in uses}}) if uses else self
+
+    def dense(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """All arrays dense, as the reference takes them, and of those stored in part where they are."""
+        return ({**self.arrays, **{name: held.dense() for name, held in self.stored.items()}},
+                {name: held.stored() for name, held in self.stored.items() if held.format.is_sparse})
 
     @property
     def units(self) -> frozenset[tuple[str, int]]:
@@ -86,7 +114,8 @@ def collect(signature: inspect.Signature, name: str, args: tuple, options: dict)
     for parameter, value in held.arguments.items():
         is_static = signature.parameters[parameter].kind is inspect.Parameter.KEYWORD_ONLY
         structure[parameter] = found.static(parameter, value) if is_static else found.leaf(parameter, value)
-    return Arguments(found.inputs, found.arrays, found.scalars, structure, tuple(found.key), found.is_torch)
+    return Arguments(found.inputs, found.arrays, found.scalars, structure, tuple(found.key), found.is_torch,
+                     found.stored, {})
 
 
 def _exactly(value) -> tuple:
@@ -101,32 +130,11 @@ def _exactly(value) -> tuple:
     return type(value), value
 
 
-def memory_of(tensor) -> np.ndarray:
-    """A dense torch tensor on the CPU as NumPy sees it, without a copy: any shape and strides, bf16 as of ml_dtypes.
-
-    Raises: TypeError or RuntimeError for one that NumPy cannot see.
-    """
-    import torch
-
-    if tensor.dtype is torch.bfloat16:  # NumPy has no such type of its own
-        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
-
-
-def tensor_of(array: np.ndarray):
-    """The torch tensor over the memory of an array."""
-    import torch
-
-    if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
-
-
 class _Collection:
     """The leaves met so far."""
 
     def __init__(self):
-        self.inputs, self.arrays, self.scalars, self.key = {}, {}, {}, []
+        self.inputs, self.arrays, self.scalars, self.stored, self.key = {}, {}, {}, {}, []
         self.is_torch = False
 
     def static(self, path: str, value):
@@ -143,7 +151,7 @@ class _Collection:
             case tuple() | list():
                 self.key.append((path, (tuple, len(value))))
                 return tuple(self.leaf(f"{path}_{place}", item) for place, item in enumerate(value))
-            case dict():
+            case dict() if not hasattr(value, "tocsr"):  # one kind of sparse matrix is a dict
                 self.key.append((path, (dict, tuple(map(_exactly, value)))))
                 return {key: self.leaf(f"{path}_{key}", item) for key, item in value.items()}
             case bool() | str() | None | DType() | Rank():
@@ -171,6 +179,13 @@ class _Collection:
 
     def array(self, path: str, value) -> Leaf:
         name = self.name(path)
+        held = operand_of(value, what=path)
+        if held is not None:
+            self.is_torch |= held.is_torch
+            self.inputs[name] = Input(name, held.layout.type, held.ndim, None)
+            self.arrays[name], self.stored[name] = held.carrier(), held
+            self.key.append((path, held.layout))
+            return Leaf(name)
         array = self.as_numpy(path, value)
         dtype = of_numpy(array.dtype)
         if dtype is None:

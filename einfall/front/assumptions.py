@@ -130,12 +130,12 @@ def positions(cascade: Cascade) -> Cascade:
 
 def refuse(assumption: Assumption, at: Mapping[cas.Rank, int], arguments: Arguments) -> None:
     """Raises AssumptionError: it does not hold there."""
-    tensor = assumption.tensor
+    tensor, (arrays, stored) = assumption.tensor, arguments.dense()
     for fact in _parts(tensor.body):
         sides = fact.args if isinstance(fact, Map) and fact.op.name in COMPARISONS else ()
         tensors = tuple(Tensor(tensor.ranks, tensor.extents, item) for item in (fact, *sides))
         chosen = {rank: np.asarray([place]) for rank, place in at.items()}
-        holds, *values = run(tensors, arguments.arrays, arguments.scalars, at=chosen)
+        holds, *values = run(tensors, arrays, arguments.scalars, at=chosen, stored=stored)
         if not holds.array.all():
             break
     shown = [str(item.dtype.numpy.type(value.array.reshape(()))) for item, value in zip(sides, values)]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from einfall.base.errors import RankError, ShapeError, TraceError, user_line
+from einfall.base.errors import FormatError, RankError, ShapeError, TraceError, user_line
 from einfall.base.node import postorder
 from einfall.cascade import nodes as cas
 from einfall.cascade.domain import is_constant
@@ -94,6 +94,12 @@ class Symbolic:
     def astype(self, dtype: DType):
         """The expression in another type: ef.f32, ef.i64 ..."""
         return converted(self, dtype)
+
+    def as_format(self, format):
+        """The result in a format. Raises: FormatError, since results are dense in this version."""
+        raise FormatError(f"{self._called()} as a result in a format: results are dense in this version",
+                          known=current().known if is_tracing() else "",
+                          repair="return it dense, and pack what the kernel returns: ef.pack(result, format)")
 
     def __array_ufunc__(self, ufunc, method, *args, **options):
         name = {"left_shift": "left_shift", "divide": "divide"}.get(ufunc.__name__, ufunc.__name__)
@@ -225,8 +231,8 @@ class Array(Symbolic):
     by_position = True
 
     def __init__(self, source: cas.Source, extents: tuple[Expr, ...], name: str, pads: tuple[Pad, ...] | None = None,
-                 dtype: DType | None = None):
-        self.source, self.extents, self.name = source, extents, name
+                 dtype: DType | None = None, is_weak: bool = False):
+        self.source, self.extents, self.name, self.is_weak = source, extents, name, is_weak
         self.pads = (None,) * len(extents) if pads is None else pads
         self.nominal = source.dtype if dtype is None else dtype
         self.trace = under_way()
@@ -257,7 +263,7 @@ class Array(Symbolic):
 
         It is meant for axes that no bare rank indexes: those are read whole.
         """
-        return Array(of_this_call(self).source, self.extents, self.name, self.padded(value), self.dtype)
+        return Array(of_this_call(self).source, self.extents, self.name, self.padded(value), self.dtype, self.is_weak)
 
     def padded(self, value) -> tuple[Pad, ...]:
         """What lies outside each axis. Raises: TraceError."""
@@ -551,7 +557,8 @@ def accessed(array: Array, indices: tuple) -> Expression:
     extents, below = met(parts)
     node = read(array.source, array.extents, [part.node for part in parts], array.pads)
     trace.lines.setdefault(node, user_line())
-    return Expression(cast(node, node.dtype.computed), extents, affine=(*below, *affine), dtype=array.dtype)
+    return Expression(cast(node, node.dtype.computed), extents, weak=array.is_weak, affine=(*below, *affine),
+                      dtype=array.dtype)
 
 
 def _index(array: Array, axis: int, index) -> tuple[Expression, list[Affine]]:

@@ -22,11 +22,13 @@ from einfall.cascade.run import Fault, Result, run
 from einfall.cascade.text import text
 from einfall.derive.derive import Derivation, derive
 from einfall.derive.text import text as derivation_text
-from einfall.front.arguments import Arguments, Leaf, collect, parameters, tensor_of
+from einfall.format.concrete import Concrete, concretised, of_faults, with_patterns
+from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.assumptions import Assumption, domains, positions, refuse
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, of_this_call, ordered, rounded, strong
 from einfall.front.observers import OBSERVERS, Call
+from einfall.front.operands import tensor_of
 from einfall.front.options import Options, options_of
 from einfall.front.outs import outs_of
 from einfall.front.trace import (
@@ -154,8 +156,10 @@ class Kernel:
     def report(self, arguments: Arguments, ready: "Ready", entry_s: float, timing: Timing | None, derivation: str = ""
                ) -> Explanation:
         """The report for these arguments; without `timing` it predicts only."""
+        known, arguments = arguments.known, arguments.with_memory(ready.machine.uses)
         fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
-        call = CallData(arguments.known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s)
+        call = CallData(known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s,
+                        ready.machine.notes)
         checks = tuple((item.kind, item.machine.whole) for item in ready.checks)
         return explanation(self.__name__, ready.machine.whole, checks, call, this_machine(), timing, derivation)
 
@@ -164,40 +168,47 @@ class Kernel:
 
         updates: the results that are an argument of which a part is replaced, in its memory.
         """
-        key = arguments.key, tuple((array.shape, array.strides) for array in arguments.arrays.values()), updates
+        key = arguments.key, arguments.places, updates
         found = self.ready.get(key)
         if found is None:
             allow_deep_recursion()
             program = self.program(arguments)
-            checks = () if self.options.unchecked else tuple(self.checks(program, arguments))
-            machine = self.compiled(program.cascade, arguments, updates)
+            cascade = with_patterns(program.cascade, arguments.layouts)
+            checks = () if self.options.unchecked else tuple(self.checks(program, cascade, arguments))
+            machine = self.compiled(cascade, arguments, updates)
             found = Ready(program, machine, machine.plan(arguments), checks)
             if len(self.ready) >= REMEMBERED:
                 self.ready.clear()
             self.ready[key] = found
         return found
 
-    def checks(self, program: Program, arguments: Arguments) -> Iterator["Check"]:
-        """What is looked at before each call: accesses that are not proved inside, and what is assumed."""
-        def size(extent: Expr) -> int:
-            return evaluate(extent, arguments.sizes)
+    def checks(self, program: Program, cascade: Cascade, arguments: Arguments) -> Iterator["Check"]:
+        """What is looked at before each call: accesses that are not proved inside, and what is assumed.
 
-        assumed = Cascade(f"{program.cascade.name}_assumptions", program.cascade.inputs,
-                          tuple(assumption.tensor for assumption in program.assumptions))
-        if not accesses_stay_inside(assumed, size):
-            machine = self.compiled(fault_finder(assumed), arguments)
-            yield Check(machine, machine.plan(arguments), assumed.outputs, ())
-        if program.assumptions:
-            machine = self.compiled(positions(assumed), arguments)
-            yield Check(machine, machine.plan(arguments), assumed.outputs, program.assumptions)
-        if not accesses_stay_inside(program.cascade, size):
-            machine = self.compiled(fault_finder(program.cascade), arguments)
-            yield Check(machine, machine.plan(arguments), program.cascade.outputs, ())
+        cascade: that of the program, over what its operands store.
+        """
+        def check(made: Cascade, tensors: tuple[Tensor, ...], assumptions: tuple[Assumption, ...] = ()) -> Check:
+            machine = self.compiled(made, arguments)
+            return Check(machine, machine.plan(arguments), tensors, assumptions)
+
+        def may_leave(one: Cascade) -> bool:
+            return not accesses_stay_inside(one, lambda extent: evaluate(extent, arguments.sizes))
+
+        tensors = tuple(assumption.tensor for assumption in program.assumptions)
+        assumed = with_patterns(Cascade(f"{cascade.name}_assumptions", cascade.inputs, tensors), arguments.layouts)
+        if may_leave(assumed):
+            yield check(of_faults(fault_finder(assumed)), tensors)
+        if tensors:
+            yield check(positions(assumed), tensors, program.assumptions)
+        if may_leave(cascade):
+            yield check(of_faults(fault_finder(cascade)), program.cascade.outputs)
 
     def compiled(self, cascade: Cascade, arguments: Arguments, updates: frozenset[int] = frozenset()) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
         cascade = in_order(cascade) if self.options.exact else contracted(
             cascade, lambda extent: evaluate(extent, arguments.sizes))
+        concrete = concretised(cascade, arguments.layouts)
+        cascade, arguments = concrete.cascade, arguments.with_memory(concrete.uses)
         key = cascade, arguments.units, arguments.small, self.wanted(cascade, arguments)
 
         def is_staged(copies: tuple[Copy, ...]) -> bool:
@@ -208,7 +219,7 @@ class Kernel:
             if machine.whole.is_staged == (bool(machine.whole.copies) and is_staged(machine.whole.copies)):
                 return machine
         machine = Machine(compile_cascade(*key, self.derivations[cascade], is_staged, is_exact=self.options.exact,
-                                          updates=updates), key[-1])
+                                          updates=updates), key[-1], concrete)
         found[machine.whole.is_staged] = machine
         return machine
 
@@ -249,17 +260,18 @@ def observed(held: Kernel, args: tuple, options: dict, out=None):
 
 def results_of(held: Kernel, ready: "Ready", arguments: Arguments, out=None):
     """What the kernel returns for these arguments, in their library; in the arrays of `out` if there are any."""
-    plan, structure = ready.plan, ready.program.structure
+    plan, structure, given = ready.plan, ready.program.structure, arguments
+    arguments = arguments.with_memory(ready.machine.uses)
     into, outs = None, None
     if out is not None:
         outs = outs_of(out, structure, [plan.blocks[name] for name in plan.outputs], arguments,
                        ready.program.cascade.name)
         updates = outs.updates(ready.program.cascade, arguments)
         if updates:
-            plan = held.prepared(arguments, updates).plan
+            plan = held.prepared(given, updates).plan
         into = outs.directly(plan.outputs, arguments, updates)
     for item in ready.checks:
-        look(item, ready.program, arguments)
+        look(item, ready.program, given)
     results = plan.run(arguments.arrays, arguments.scalars, into)
     if outs is None:
         return _rebuilt(structure, [as_given(result, arguments) for result in results])
@@ -307,7 +319,8 @@ class Ready(NamedTuple):
 def look(check: Check, program: Program, arguments: Arguments) -> None:
     """Raises AssumptionError where an assumption does not hold; BoundsError or ShapeError where a result depends on an
     element outside its array."""
-    for number, position in enumerate(check.plan.run(arguments.arrays, arguments.scalars)):
+    memory = arguments.with_memory(check.machine.uses)
+    for number, position in enumerate(check.plan.run(memory.arrays, memory.scalars)):
         if position != NOWHERE:
             tensor = check.tensors[number]
             shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
@@ -337,12 +350,12 @@ class Lowered:
 class Machine:
     """A compiled cascade."""
 
-    def __init__(self, compiled: Compiled, wanted: frozenset[int]):
-        self.whole, self.wanted = compiled, wanted
+    def __init__(self, compiled: Compiled, wanted: frozenset[int], concrete: Concrete):
+        self.whole, self.wanted, self.uses, self.notes = compiled, wanted, concrete.uses, concrete.notes
 
     def plan(self, arguments: Arguments) -> Plan:
         """Its calls for arrays of these shapes and strides."""
-        return Plan(self.whole.steps, self.whole.nest.outputs, arguments.arrays)
+        return Plan(self.whole.steps, self.whole.nest.outputs, arguments.with_memory(self.uses).arrays)
 
     def derivation(self, program: Program) -> str:
         """What was derived, as text; empty where no reduction depends on another."""
@@ -466,7 +479,8 @@ def _symbols(value, arguments: Arguments):
         case Leaf(name):
             item = arguments.inputs[name]
             if isinstance(item, Input):
-                return Array(item, extents_of(item), name)
+                held = arguments.layouts.get(name)
+                return Array(item, extents_of(item), name, is_weak=held is not None and held.is_decoded)
             return Expression(item, {}, weak=True)
         case tuple():
             return tuple(_symbols(item, arguments) for item in value)
@@ -544,6 +558,8 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
                              known=trace.known, repair="return the value of ef.scan(...)", where=_line(held))
     resolve, memo = _resolver(trace), {}
     for name, domain in domains(trace.assumptions).items():
+        if name in arguments.layouts:
+            continue  # what is not stored need not be assumed of
         item = arguments.inputs[name]
         memo[item] = Input(name, item.type, item.ndim, domain)
     assumptions = tuple(Assumption(rewrite(tensor, resolve, memo), line) for tensor, line in trace.assumptions)
@@ -669,7 +685,8 @@ def evaluated(program: Program, arguments: Arguments, at: Mapping, measure: str 
         shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
         refuse_what_no_memory_holds(shape, tensor.dtype.numpy, arguments.known)
     try:
-        return run(outputs or program.cascade.outputs, arguments.arrays, arguments.scalars, at=at, measure=measure)
+        arrays, stored = arguments.dense()
+        return run(outputs or program.cascade.outputs, arrays, arguments.scalars, at=at, measure=measure, stored=stored)
     except Fault as fault:
         raise explained(fault, program, arguments) from None
     except (MemoryError, ValueError) as error:  # ValueError: NumPy has no arrays with so many elements

@@ -13,7 +13,8 @@ import numpy as np
 from einfall.base.errors import ShapeError, TraceError
 from einfall.cascade.nodes import Cascade
 from einfall.cascade.updates import can_be_in_place, update_of
-from einfall.front.arguments import Arguments, memory_of
+from einfall.front.arguments import Arguments
+from einfall.front.operands import memory_of
 from einfall.runtime.launch import Block
 from einfall.scalar.dtypes import of_numpy
 
@@ -36,8 +37,8 @@ class Outs(NamedTuple):
             update = update_of(cascade.outputs[place])
             if update is None or not (array.flags.c_contiguous and array.flags.aligned):
                 continue
-            held = arguments.arrays[update.source.name]
-            is_same = (held.__array_interface__["data"], held.shape, held.strides) == (
+            held = arguments.arrays.get(update.source.name)
+            is_same = held is not None and (held.__array_interface__["data"], held.shape, held.strides) == (
                 array.__array_interface__["data"], array.shape, array.strides)
             others = (other for name, other in arguments.arrays.items() if name != update.source.name)
             if is_same and not any(np.may_share_memory(array, other) for other in others) and (

@@ -21,10 +21,11 @@ __all__ = ["DTYPES", "FEATURES", "LEAST", "MONOIDS", "NODES", "OPERATORS", "reac
 LEAST, MANY = 20, 2000  # so often is each thing reached in so many programs
 OPERATORS = [f"op:{name}" for name in OPS]
 MONOIDS = [f"monoid:{name}" for name in (*NAMED, "argmax", "argmin", "times", "after", "welford", "most", "compound")]
-# the bases of others are no nodes of a program; the extent of a rank and what is carried stand for others meanwhile
+# the bases of others are no nodes of a program; the extent of a rank and what is carried stand for others meanwhile;
+# where something is stored, and coordinates of it, are for operands in a format
 NODES = [f"node:{name}" for module in (nodes, states, scalar_nodes, monoids) for name, value in vars(module).items()
          if isinstance(value, type) and issubclass(value, Node) and value.__module__ == module.__name__
-         and name not in ("Source", "Expr", "Leaf", "Extent", "Carried")]
+         and name not in ("Source", "Expr", "Leaf", "Extent", "Carried", "Pattern", "Coordinate")]
 DTYPES = [f"dtype:{name}" for name in dtypes.DTYPES]
 
 FEATURES = ["absent", "affine", "affine-two", "broadcast", "diagonal", "element", "empty-extent", "equal-scatter",

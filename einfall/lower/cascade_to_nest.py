@@ -29,13 +29,14 @@ from einfall.scalar.ops import OPS
 __all__ = ["cascade_to_nest"]
 
 
-def cascade_to_nest(cascade: cas.Cascade, updates: frozenset[int] = frozenset()) -> Nest:
+def cascade_to_nest(cascade: cas.Cascade, updates: frozenset[int] = frozenset(), *, has_scatters: bool = True) -> Nest:
     """The nest that computes a cascade.
 
-    updates: the outputs that hold an input already, of which they replace a part.
+    updates: the outputs that hold an input already, of which they replace a part;
+    has_scatters: whether elements may be stored at computed indices, which takes them one after the other.
     """
     prepared = inline(make_absence_explicit(cascade))
-    lowering = _Lowering(prepared)
+    lowering = _Lowering(prepared, has_scatters)
     nest = lowering.program(updates)
     check(nest)
     return nest
@@ -82,8 +83,8 @@ class Kept(NamedTuple):
 class _Lowering:
     """One lowering: loops open now, what their ranks are, what is known at which loop."""
 
-    def __init__(self, cascade: cas.Cascade):
-        self.cascade = cascade
+    def __init__(self, cascade: cas.Cascade, has_scatters: bool):
+        self.cascade, self.has_scatters = cascade, has_scatters
         self.names = Counter(item.name for item in cascade.inputs)
         self.inputs = {item: _input(item) for item in cascade.inputs}
         self.levels = [Level(None, (), None, [])]
@@ -135,7 +136,7 @@ class _Lowering:
     def scattered_output(self, tensor: cas.Tensor, buffer: mem.Buffer, depth: int) -> bool:
         """Fills an output whose elements are stored at computed indices, below the loops that these depend on; False
         for another, or where the loops are still to come."""
-        scatter, rest = scatter_of(tensor.body), tensor.ranks[depth:]
+        scatter, rest = scatter_of(tensor.body) if self.has_scatters else None, tensor.ranks[depth:]
         if scatter is None or not rest or not {*scatter.targets} <= {*rest} or not {*rest} <= tensor.body.free or any(
                 rest[0] in index.free for index in scatter.targets.values()):
             return False
@@ -276,6 +277,8 @@ class _Lowering:
                 return Select(self.value(condition), self.value(yes), self.value(no))
             case Cast(arg, to):
                 return Cast(self.value(arg), to)
+            case cas.Coordinate(arg):
+                return self.value(arg)
             case cas.Access():
                 return self.access(node)
         raise TypeError(f"not an expression of a cascade: {node!r}")
@@ -304,9 +307,11 @@ class _Lowering:
                 kept = self.scan(scan)
                 buffer = kept.buffers[place]
                 indices = (*(self.env[rank] for rank in kept.ranks), *indices)
+            case _:
+                raise TypeError(f"no memory: {node.source!r}")
         if isinstance(buffer, mem.Value):
             return buffer
-        if all(isinstance(index, cas.Index) for index in node.indices):
+        if all(isinstance(index, cas.Index | cas.Coordinate) for index in node.indices):
             return mem.Load(buffer, indices, None)  # a bare rank has the extent of its axis
         return mem.Load(buffer, indices, const(0, node.dtype) if node.outside is None else node.outside)
 
@@ -403,7 +408,7 @@ class _Lowering:
     def scattered(self, node: Expr) -> Kept | None:
         """A reduction whose elements are stored at computed indices, outside of the loops over these places; None for
         another, and where a state decides what is stored."""
-        scatter = scatter_of(node)
+        scatter = scatter_of(node) if self.has_scatters else None
         if scatter is None:
             return None
         of_targets = {id(self.env[rank]) for rank in scatter.targets}

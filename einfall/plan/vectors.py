@@ -105,7 +105,8 @@ def choose_vector_loops(nest: Nest, is_unit: IsUnit, is_staged: bool = True) -> 
 def _streams(loop: Loop, nest: Nest) -> bool:
     """Whether reductions for each lane go through memory of which they read a little in each row, once.
 
-    For a whole row at once the results do not fit into registers; but memory is read in its order.
+    For a whole row at once the results do not fit into registers; but memory is read in its order. Rows that are looked
+    up have none: one after the other they lie anywhere, and the results stay in registers.
     """
     if legal_interchange(loop) is not None or typical(loop) < TYPICAL:
         return False
@@ -115,6 +116,8 @@ def _streams(loop: Loop, nest: Nest) -> bool:
                  if isinstance(node, Load) and loop.variable in node.free]
         needed = {reduction.variable, *(other.variable for other in outer)}
         if not loads or typical(reduction) < TYPICAL or not all(needed <= load.free for load in loads):
+            return False
+        if any(isinstance(node, Load) for load in loads for node in postorder(*load.indices)):
             return False
     return True
 

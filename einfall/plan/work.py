@@ -9,19 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from einfall.base.node import children, postorder, rewrite
+from einfall.base.node import children, postorder
 from einfall.cascade.explicit import COSTLY
-from einfall.scalar.dtypes import BOOL
 from einfall.scalar.memory import Load, Loop, Size, Statement, Store, Variable, depends_on_sizes_only
 from einfall.scalar.monoids import combined
-from einfall.scalar.nodes import Cast, Expr, Map, Select, const
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.run import evaluate
 from einfall.tile.nodes import Axis, Program
 
 __all__ = ["BREAK_EVEN", "Block", "Site", "Work", "blocks", "instances", "is_special", "lengths", "operations", "sites",
            "threads_for", "work"]
 
-UNKNOWN = 2**30  # a number that only data tell
 BREAK_EVEN = 1_000_000  # operations below which waking another thread costs more than it saves
 
 
@@ -89,17 +87,27 @@ def lengths(program: Program, size: Callable[[Expr], int], *, at_end: bool = Fal
 
 
 def _typical(extent: Expr, where: dict[Variable, int], size: Callable[[Expr], int]) -> int:
-    def leaf(node: Expr) -> np.ndarray:
-        known = size(node) if isinstance(node, Size) else where.get(node, UNKNOWN)
-        return np.asarray(min(known, node.dtype.highest), node.dtype.numpy)
+    length = _most(extent, where, size)
+    return 1 if length is None or length < 0 else length
 
-    def rule(node):  # a condition on data may hold
-        is_of_data = isinstance(node, Cast) and node.arg.dtype is BOOL and any(
-            isinstance(item, Load) for item in postorder(node))
-        return const(1, node.dtype) if is_of_data else None
 
-    length = int(evaluate(rewrite(extent, rule), leaf))
-    return length if 0 <= length < UNKNOWN // 2 else 1
+def _most(expr: Expr, where: dict[Variable, int], size: Callable[[Expr], int]) -> int | None:
+    """The value of a length; None where only data tell. A minimum is at most what is known of it."""
+    if isinstance(expr, Size):
+        return size(expr)
+    if isinstance(expr, Const):
+        return int(expr.value)
+    if not isinstance(expr, Map | Cast | Select):
+        return where.get(expr)
+    found = [_most(arg, where, size) for arg in expr.below]
+    known = [value for value in found if value is not None]
+    if isinstance(expr, Map) and expr.op.name == "minimum" and known:
+        return min(known)
+    if len(known) < len(found):
+        return None
+    values = dict(zip(expr.below, known))
+    made = evaluate(expr, lambda leaf: None, {arg: np.asarray(values[arg], arg.dtype.numpy) for arg in expr.below})
+    return int(made)
 
 
 def _weights(program: Program) -> tuple[tuple[tuple[Variable, ...], float], ...]:

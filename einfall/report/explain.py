@@ -35,6 +35,7 @@ class CallData(NamedTuple):
     small: frozenset[tuple[str, int, int]]
     fixed: Mapping[tuple[str, int], int]  # sizes that Python code looked at: (input, axis) -> size
     entry_s: float  # to take the arguments apart
+    storage: tuple[str, ...] = ()  # how operands in a format are read
 
 
 class KernelLine(NamedTuple):
@@ -140,6 +141,7 @@ def _notes(compiled: Compiled, checked: set[str], call: CallData, machine: Machi
             by_type.setdefault(dtype.name, set()).add(op)
     for type, names in sorted(by_type.items()):
         yield (f"{', '.join(sorted(names))} of {type}: there is no vector code, libm is called for each element")
+    yield from call.storage
     if "assumptions" in checked:
         yield "assumptions are checked at run time: before each call a program looks for where one does not hold"
     if "indices" in checked:

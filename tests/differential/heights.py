@@ -10,6 +10,7 @@ from einfall.cascade.contract import contracted
 from einfall.cascade.nodes import Cascade
 from einfall.cascade.run import run as run_cascade
 from einfall.cascade.text import text as cascade_as_text
+from einfall.format.concrete import concretised, with_patterns
 from einfall.front.arguments import Arguments, collect
 from einfall.front.kernel import Kernel, Program, evaluated
 from einfall.front.trace import evaluate
@@ -25,8 +26,8 @@ from einfall.tile.run import run as run_tile
 from tests.derive.once import derivation_of
 from tests.tolerance import assert_agrees
 
-__all__ = ["AVX2", "COMPILED_AGAIN", "HEIGHTS", "assert_agrees_at_every_height", "heights_of",
-           "leaves"]
+__all__ = ["AVX2", "COMPILED_AGAIN", "HEIGHTS", "assert_agrees_at_every_height", "heights_of", "leaves",
+           "over_memory"]
 
 
 AVX2 = frozenset(name for name in host_features() if not name.startswith("avx512"))  # as far as this one has it
@@ -41,9 +42,17 @@ def compiled_of(cascade: Cascade, units: frozenset, small: frozenset, wanted: fr
                            lanes=lanes, portion=portion, features=features)
 
 
+def over_memory(cascade: Cascade, arguments: Arguments) -> tuple[Cascade, Arguments]:
+    """The cascade over the arrays in which operands are stored, and these among the arguments; both as they are where
+    nothing has a format."""
+    concrete = concretised(with_patterns(cascade, arguments.layouts), arguments.layouts)
+    return concrete.cascade, arguments.with_memory(concrete.uses)
+
+
 def in_portions(program: Program, arguments: Arguments) -> Compiled:
     """The program with all its states, in portions so small that these data have several."""
-    return compiled_of(program.cascade, arguments.units, arguments.small, portion=5)
+    cascade, arguments = over_memory(program.cascade, arguments)
+    return compiled_of(cascade, arguments.units, arguments.small, portion=5)
 
 
 def at_text(program: Program, arguments: Arguments) -> None:
@@ -51,23 +60,34 @@ def at_text(program: Program, arguments: Arguments) -> None:
     assert cascade_text.parse(str(program)) is program.cascade
 
 
+def at_concrete(program: Program, arguments: Arguments) -> list[np.ndarray]:
+    """The cascade over stored arrays, evaluated directly; what has no format is the cascade itself."""
+    cascade, stored = over_memory(program.cascade, arguments)
+    if cascade is program.cascade:
+        return []
+    assert cascade_text.parse(cascade_as_text(cascade)) is cascade
+    return [result.array for result in run_cascade(cascade.outputs, stored.arrays, stored.scalars)]
+
+
 def at_derived(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """The cascade with its dependent reductions in one sweep, portion by portion."""
     chosen = in_portions(program, arguments).chosen
     assert cascade_text.parse(cascade_as_text(chosen)) is chosen
-    return [result.array for result in run_cascade(chosen.outputs, arguments.arrays, arguments.scalars)]
+    _, stored = over_memory(program.cascade, arguments)
+    return [result.array for result in run_cascade(chosen.outputs, stored.arrays, arguments.scalars)]
 
 
 def at_nest(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """The nest, loop by loop."""
     nest = in_portions(program, arguments).nest
     assert nest_text.parse(nest_text.text(nest)) is nest
-    return run_nest(nest, arguments.arrays, arguments.scalars)
+    return run_nest(nest, over_memory(program.cascade, arguments)[1].arrays, arguments.scalars)
 
 
 def at_tile(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """The tile programs, instance by instance."""
     compiled, memory = in_portions(program, arguments), {}
+    _, arguments = over_memory(program.cascade, arguments)
     for tile in compiled.tiles:
         assert tile_text.parse(tile_text.text(tile)) is tile
         run_tile(tile, arguments.arrays, arguments.scalars, memory)
@@ -77,6 +97,7 @@ def at_tile(program: Program, arguments: Arguments) -> list[np.ndarray]:
 def at_machine(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """Machine code."""
     compiled = in_portions(program, arguments)
+    _, arguments = over_memory(program.cascade, arguments)
     return launch(compiled.steps, compiled.nest.outputs, arguments.arrays, arguments.scalars)
 
 
@@ -85,9 +106,11 @@ def at_call(program: Program, arguments: Arguments) -> list[np.ndarray]:
     def size(extent) -> int:
         return evaluate(extent, arguments.sizes)
 
-    cascade = contracted(program.cascade, size)
+    as_stored, _ = over_memory(program.cascade, arguments)
+    ordered = contracted(with_patterns(program.cascade, arguments.layouts), size)
+    cascade, arguments = over_memory(ordered, arguments)
     derivation, copies = derivation_of(cascade), in_portions(program, arguments).copies
-    if cascade is program.cascade and not derivation.states and are_worthwhile(copies, size):
+    if cascade is as_stored and not derivation.states and are_worthwhile(copies, size):
         return at_machine(program, arguments)
     wanted = worthwhile(derivation, cascade, size)
     called = compiled_of(cascade, arguments.units, arguments.small, wanted, is_staged=are_worthwhile(copies, size))
@@ -96,17 +119,20 @@ def at_call(program: Program, arguments: Arguments) -> list[np.ndarray]:
 
 def at_avx2(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """Machine code from the same schedule, with eight lanes, for a processor without AVX-512."""
-    narrow = compiled_of(program.cascade, arguments.units, frozenset(), lanes=8, portion=4, features=AVX2)
+    cascade, arguments = over_memory(program.cascade, arguments)
+    narrow = compiled_of(cascade, arguments.units, frozenset(), lanes=8, portion=4, features=AVX2)
     return launch(narrow.steps, narrow.nest.outputs, arguments.arrays, arguments.scalars)
 
 
 def at_generic(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """Machine code from the same schedule, with four lanes, for any processor of this kind."""
-    narrow = compiled_of(program.cascade, arguments.units, frozenset(), lanes=4, portion=3, features=GENERIC)
+    cascade, arguments = over_memory(program.cascade, arguments)
+    narrow = compiled_of(cascade, arguments.units, frozenset(), lanes=4, portion=3, features=GENERIC)
     return launch(narrow.steps, narrow.nest.outputs, arguments.arrays, arguments.scalars)
 
 
-HEIGHTS = {"text": (at_text, "float64"), "derived": (at_derived, "float64"), "nest": (at_nest, "float64"),
+HEIGHTS = {"text": (at_text, "float64"), "concrete": (at_concrete, "float64"),
+           "derived": (at_derived, "float64"), "nest": (at_nest, "float64"),
            "tile": (at_tile, "float64"), "machine": (at_machine, "nominal"), "call": (at_call, "nominal"),
            "avx2": (at_avx2, "nominal"), "generic": (at_generic, "nominal")}
 

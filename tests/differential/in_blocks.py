@@ -13,14 +13,16 @@ from einfall.target.llvm.emit import emit
 from einfall.tile import text as tile_text
 from einfall.tile.run import run as run_tile
 from tests.derive.once import derivation_of
+from tests.differential.heights import over_memory
 from tests.tolerance import assert_agrees
 
 __all__ = ["HEIGHTS_IN_BLOCKS", "assert_agrees_in_blocks", "blocked_of"]
 
 
-def blocked_of(program: Program, arguments: Arguments) -> Blocked:
-    """A program in blocks."""
-    return in_blocks(program.cascade, arguments.small, derivation_of(program.cascade))
+def blocked_of(program: Program, arguments: Arguments) -> tuple[Blocked, Arguments]:
+    """A program in blocks, over what its operands store, and the arguments with these arrays."""
+    cascade, arguments = over_memory(program.cascade, arguments)
+    return in_blocks(cascade, arguments.small, derivation_of(cascade)), arguments
 
 
 def at_tile(made: Blocked, arguments: Arguments) -> list[np.ndarray]:
@@ -48,9 +50,9 @@ def assert_agrees_in_blocks(kernel: Kernel, args: tuple, kwargs: dict | None = N
     """Each height gives, of programs in blocks, what the reference gives."""
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs or {})
     program = kernel.program(arguments)
-    made = blocked_of(program, arguments)
+    made, memory = blocked_of(program, arguments)
     for name in heights:
         height, measure = HEIGHTS_IN_BLOCKS[name]
         expected = evaluated(program, arguments, {}, measure)
-        for place, (actual, wanted) in enumerate(zip(height(made, arguments), expected, strict=True)):
+        for place, (actual, wanted) in enumerate(zip(height(made, memory), expected, strict=True)):
             assert_agrees(actual, wanted, what=f"{kernel.__name__} in blocks at {name}, result {place}")

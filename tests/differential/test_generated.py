@@ -31,6 +31,30 @@ def test_heights_agree(seeds):
             raise
 
 
+@pytest.mark.parametrize("seeds", BATCHES)
+def test_operands_in_a_format_agree(seeds):
+    """The same programs with arrays of floats stored in part, along one of their axes."""
+    stored = 0
+    for seed in seeds:
+        program, rng = generate(seed), np.random.default_rng(seed)
+        args = tuple(packed(value, rng) for value in program.arguments)
+        stored += sum(one is not other for one, other in zip(args, program.arguments))
+        try:
+            assert_agrees_at_every_height(program.kernel, args, heights=("text", "concrete", "machine"))
+        except Exception as failure:
+            failure.add_note(f"seed {seed}\n{program.source}")
+            raise
+    assert stored, "no program of the batch has an operand in a format"
+
+
+def packed(value, rng: np.random.Generator):
+    """An array of floats, mostly, with one level in part; anything else as it is."""
+    if not (isinstance(value, np.ndarray) and value.ndim and value.dtype in (np.float32, np.float64)):
+        return value
+    levels = [api.Dense()] * (value.ndim - 1) + [api.Compressed()]
+    return api.packed(value, api.Format(levels, rng.permutation(value.ndim).tolist())) if rng.random() < 0.7 else value
+
+
 def bits(results) -> list[bytes]:
     return [np.ascontiguousarray(result.array).tobytes() for result in results]
 
@@ -65,9 +89,10 @@ def test_programs_reach_the_language():
               *(f"feature:{name}" for name in FEATURES)]
     table = "\n".join(f"{name:24} {found[name]}" for name in sorted({*wanted, *found}))
     assert not [name for name in wanted if found[name] < LEAST], table
-    # the functions of the api: all but those that run a program, and other names of operators
+    # the functions of the api: all but those that run a program or make operands, and other names of operators
     spoken = {name for name, value in api.NAMES.items()
-              if isinstance(value, types.FunctionType) and value.__name__ == name} - {"reference", "check", "parse"}
+              if isinstance(value, types.FunctionType) and value.__name__ == name} - {
+                  "reference", "check", "parse", "asarray", "pack", "stored", "Dense", "Compressed", "Int", "UInt"}
     assert not sorted(spoken - set(words)), words
 
 

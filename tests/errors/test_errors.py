@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import einfall as ef
-from tests.errors import array_mistakes, mistakes
+from tests.errors import array_mistakes, mistakes, storage_mistakes
 
 EXPECTED = pathlib.Path(__file__).parent / "expected"
-MISTAKES = {name: value for written in (mistakes, array_mistakes) for name, value in vars(written).items()
+MISTAKES = {name: value for written in (mistakes, array_mistakes, storage_mistakes)
+            for name, value in vars(written).items()
             if hasattr(value, "mistake")}
 
 

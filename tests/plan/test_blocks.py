@@ -8,7 +8,7 @@ from tests.differential.in_blocks import blocked_of
 def forms(name: str, *extents: int) -> list[str]:
     """The loops of the last tile program: grid, then each loop with its kind and the length it is taken to have."""
     kernel, arguments, _ = BLOCKED[name]
-    tile = blocked_of(*entered(kernel, arguments(*extents))).tiles[-1]
+    tile = blocked_of(*entered(kernel, arguments(*extents)))[0].tiles[-1]
 
     def shown(statements, depth: int) -> list[str]:
         found = []

@@ -17,6 +17,7 @@ from einfall.plan.work import BREAK_EVEN, operations, threads_for, work
 from einfall.report.explain import CallData, predicted
 from einfall.scalar.run import evaluate
 from einfall.tile.text import parse
+from tests.differential.heights import over_memory
 from tests.programs.program import load
 
 PROGRAMS = load()
@@ -153,7 +154,8 @@ def test_every_program_has_a_cost(name):
     args, kwargs = PROGRAMS[name].arguments(np.random.default_rng(3))
     kernel = PROGRAMS[name].kernel
     arguments = collect(kernel.signature, kernel.__name__, args, kwargs)
-    nest = cascade_to_nest(kernel.program(arguments).cascade)
+    cascade, arguments = over_memory(kernel.program(arguments).cascade, arguments)
+    nest = cascade_to_nest(cascade)
     nest, _ = choose_panels(choose_vector_loops(nest, lambda *axis: axis in arguments.units, is_staged=False))
     nest = choose_register_tiles(nest)
     found = predict(nest_to_tile(nest), nest.inputs, nest.outputs, sized(**arguments.sizes), MACHINE,

@@ -11,6 +11,7 @@ from einfall.front.arguments import collect
 from einfall.pipeline import compile_cascade
 from einfall.target.llvm.compile import FALLBACK, GENERIC
 from einfall.target.llvm.operators import LIBRARY
+from tests.differential.heights import over_memory
 from tests.programs.program import load
 
 PLATFORMS = {"aarch64-unknown-linux-gnu": r"\bbl\s+(\S+)", "arm64-apple-macosx13.0.0": r"\bbl\s+_(\S+)",
@@ -33,7 +34,8 @@ def test_the_generic_form_compiles_for_other_platforms(name, machines):
     program = PROGRAMS[name]
     args, kwargs = program.arguments(np.random.default_rng(5))
     arguments = collect(program.kernel.signature, name, args, kwargs)
-    made = compile_cascade(program.kernel.program(arguments).cascade, arguments.units, lanes=4, features=GENERIC)
+    cascade, arguments = over_memory(program.kernel.program(arguments).cascade, arguments)
+    made = compile_cascade(cascade, arguments.units, lanes=4, features=GENERIC)
     for step in made.steps:
         declared = re.findall(r"declare .*?@([\w.]+)\(", step.code.text)
         assert not [item for item in declared if item.startswith("llvm.x86")]

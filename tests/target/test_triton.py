@@ -43,10 +43,11 @@ def assert_agrees_in_triton(kernel: Kernel, args: tuple, kwargs: dict, folder: p
     """What Triton's interpreter computes is what the reference gives."""
     arguments = contiguous(collect(kernel.signature, kernel.__name__, args, kwargs))
     program = kernel.program(arguments)
-    made = blocked_of(program, arguments)
-    sources = in_triton(made, arguments.units if has_units else frozenset(), widen=widen)
+    made, memory = blocked_of(program, arguments)
+    memory = contiguous(memory)
+    sources = in_triton(made, memory.units if has_units else frozenset(), widen=widen)
     expected = evaluated(program, arguments, {}, "nominal")
-    for place, (actual, wanted) in enumerate(zip(results_of(made, sources, arguments, folder), expected, strict=True)):
+    for place, (actual, wanted) in enumerate(zip(results_of(made, sources, memory, folder), expected, strict=True)):
         assert_agrees(actual, wanted, what=f"{kernel.__name__} in Triton, result {place}")
 
 
@@ -55,7 +56,7 @@ def test_the_text_of_a_kernel(name, dtype, request):
     kernel, arguments, _ = BLOCKED[name]
     args = arguments(*(100, 2000) if name == "softmax" else (100, 100, 100, 100)[:3 + ("attention" in name)])
     program, call = entered(kernel, tuple(array.astype(DTYPES[dtype].numpy) for array in args))
-    sources = in_triton(blocked_of(program, call), call.units)
+    sources = in_triton(blocked_of(program, call)[0], call.units)
     assert sources == in_triton(in_blocks(program.cascade, call.small), call.units), "the same text every time"
     shown, golden = "\n".join(source.text for source in sources), GOLDENS / f"triton_{name}.txt"
     if request.config.getoption("--accept"):
@@ -68,7 +69,7 @@ def test_what_has_no_spelling_is_refused(name):
     args, kwargs = PROGRAMS[name].arguments(np.random.default_rng(3))
     call = collect(PROGRAMS[name].kernel.signature, name, args, kwargs)
     with pytest.raises(ef.CompileError) as caught:
-        in_triton(blocked_of(PROGRAMS[name].kernel.program(call), call), call.units)
+        in_triton(blocked_of(PROGRAMS[name].kernel.program(call), call)[0], call.units)
     what, where, known, repair = str(caught.value).splitlines()
     assert what.endswith("has no spelling on this target") and where.startswith("  in     ")
     assert known == "  known  target: triton" and repair.startswith("  try    ")
@@ -113,7 +114,7 @@ def test_names_of_the_text_are_refused():
 
     program, call = entered(doubled, (np.ones(3, np.float32),))
     with pytest.raises(ef.CompileError, match="the name tl means something else on this target"):
-        in_triton(blocked_of(program, call))
+        in_triton(blocked_of(program, call)[0])
 
 
 @needs_triton

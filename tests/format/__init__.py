@@ -1,0 +1,1 @@
+"""Formats: levels, codecs, packing, operands from other libraries."""
