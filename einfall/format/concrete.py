@@ -192,14 +192,33 @@ class _Concretising:
             rank = access.indices[axis].rank
             is_next = node.monoid.commutative or node.ranks[-1] is rank
             if is_next and is_identity_without(node, access):
-                return self.positions(node, access, axis, limits)
+                return self.to_places(node, access, axis, limits) or self.positions(node, access, axis, limits)
             self.reasons[access.source.name] = (
                 f"the elements of {node.monoid.name} over {rank.name} are not {node.monoid.identity[0].value!r} "
                 f"where {access.source.name} stores nothing" if is_next else
                 f"{node.monoid.name} needs its elements in the order of its ranks")
         return None
 
-    def positions(self, node: Reduce, access: Access, axis: int, limits: dict[Expr, Rank]) -> Reduce:
+    def to_places(self, node: Reduce, access: Access, axis: int, limits: dict[Expr, Rank]) -> Reduce | None:
+        """The reduction over all entries, each brought to the coordinate that is stored with it, which is a free rank
+        of the result: for an operand whose last level is not what is reduced. None where that is no such rank."""
+        name = access.source.name
+        order = self.layouts[name].format.order
+        last = access.indices[order[-1]]
+        others = [index for at, index in enumerate(access.indices) if at != order[-1]]
+        if axis == order[-1] or not isinstance(last, Index) or last.rank in node.ranks or any(
+                last.rank in index.free for index in others) or node.free.isdisjoint((last.rank,)):
+            return None
+        old = self.rank(f"{last.rank.name}_to", name, "to", last.rank)
+        moved = substitute(node.bodies[0], {last.rank: Index(old)})
+        here = Map(OPS["equal"], (Index(old), last))
+        wider = Reduce(node.monoid, (*node.ranks, old), (*node.extents, Size(name, order[-1])),
+                       (Select(here, moved, node.monoid.identity[0]),))
+        reduced = next(iter(access.indices[axis].free))
+        return self.positions(wider, substitute(access, {last.rank: Index(old)}), order[-1], limits,
+                              f"{reduced.name} go through the stored entries of {name}, each to its {last.rank.name}")
+
+    def positions(self, node: Reduce, access: Access, axis: int, limits: dict[Expr, Rank], told: str = "") -> Reduce:
         """The reduction over the positions of an operand in the place of the rank that reads one of its axes."""
         name, layout = access.source.name, self.layouts[access.source.name]
         order = layout.format.order
@@ -251,12 +270,12 @@ class _Concretising:
         span = self.input(name, form, "span", BOOL, 1)
         kept = [(one, extent) for one, extent in zip(node.ranks, node.extents) if one is not old]
         ranks, extents = zip(*kept, (rank, Size(span.name, 0)))  # last: its limits depend on the others
-        self.tell(name, form, old)
+        self.tell(name, form, told or f"{old.name} go through the stored entries of {name}")
         return Reduce(node.monoid, ranks, extents, (body,))
 
-    def tell(self, name: str, form: tuple[int, ...], rank: Rank) -> None:
+    def tell(self, name: str, form: tuple[int, ...], what: str) -> None:
         layout = self.layouts[name]
-        self.notes[f"reductions over {rank.name} go through the stored entries of {name} ({layout.format.name})"] = None
+        self.notes[f"reductions over {what} ({layout.format.name})"] = None
         if form != layout.format.order:
             self.notes[f"{name} is sorted anew in each call, as its axis {form[-1]} is reduced: it is stored in the "
                        f"order of axes {', '.join(map(str, layout.format.order))}"] = None

@@ -8,8 +8,9 @@ elements that stores at the place of each.
 from typing import NamedTuple
 
 from einfall.base.node import Node
-from einfall.cascade.bounds import guarded, target_of
+from einfall.cascade.bounds import bounds_of, guarded, target_of
 from einfall.cascade.nodes import Rank, Reduce
+from einfall.lower.limits import Limits
 from einfall.scalar import memory as mem
 from einfall.scalar.dtypes import I64
 from einfall.scalar.monoids import combined
@@ -70,16 +71,18 @@ def scatter_into(lowering, node: Reduce, scatter: Scatter, buffer: mem.Buffer, o
         length = _map("floor_divide", _map("add", size, Const(PIECES - 1, I64)), Const(PIECES, I64))
         low = _map("multiply", piece, length)
         spans[first] = low, _map("minimum", size, _map("add", low, length))
-    for rank, extent in zip(node.ranks, node.extents):
-        lowering.open(rank, extent)
     early = [item for item in scatter.conditions if item.free.isdisjoint((*inner, *scatter.targets))]
+    later = [item for item in scatter.conditions if item not in early]
+    for rank, extent in zip(node.ranks, node.extents):
+        limits = _limits(rank, node, early)
+        early = [item for item in early if item not in limits.conditions]
+        lowering.open(rank, extent, limits)
     _enter_where(lowering, scatter, spans, [lowering.value(item) for item in early])
     for rank in inner:
         lowering.open(rank, extents[rank])
     body = scatter.body
-    for condition in scatter.conditions:
-        if condition not in early:
-            body = Select(condition, body, node.monoid.identity[0])
+    for condition in later:
+        body = Select(condition, body, node.monoid.identity[0])
     places = (*outer, *(lowering.env[rank] for rank in ranks))
     (after,) = combined(node.monoid, (mem.Load(buffer, places, None),), (lowering.value(body),))
     lowering.emit(mem.Store(buffer, places, after))
@@ -93,6 +96,17 @@ def scatter_into(lowering, node: Reduce, scatter: Scatter, buffer: mem.Buffer, o
     for rank in reversed(batch):
         lowering.close(rank, "parallel")
     lowering.restore(state)
+
+
+def _limits(rank: Rank, node: Reduce, conditions: list[Expr]) -> Limits:
+    """What conditions say of the loop over a rank of the elements, once the ranks before it are known."""
+    extents, found = dict(zip(node.ranks, node.extents)), {}
+    for condition in conditions:
+        if [item for item in node.ranks if item in condition.free][-1:] == [rank]:
+            bounds = bounds_of(condition, rank, extents[rank])
+            if bounds is not None:
+                found[condition] = bounds
+    return Limits(tuple(found.values()), tuple(found))
 
 
 def _enter_where(lowering, scatter: Scatter, spans: dict[Rank, tuple[Expr, Expr]], conditions: list[Expr]) -> None:

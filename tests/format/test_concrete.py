@@ -93,12 +93,36 @@ def test_what_goes_through_stored_entries_reads_nothing_else(name):
 
 
 def test_another_order_is_told():
-    by_columns = concrete(lambda A: ef.sum(A[i, k], over=i)[k], A)
+    by_columns = concrete(lambda A: ef.sum(A[i, 1], over=i)[()], A)
     assert by_columns.notes == (
         "reductions over i go through the stored entries of A (csr)",
         "A is sorted anew in each call, as its axis 0 is reduced: it is stored in the order of axes 0, 1")
     assert {use.form for use in by_columns.uses} == {(1, 0)}
     assert len(concrete(lambda A: ef.sum(A[i, k], over=i)[k], A.tocsc()).notes) == 1
+
+
+def test_entries_are_brought_to_their_coordinates():
+    to_columns = concrete(lambda A: ef.sum(A[i, k], over=i)[k], A)
+    assert to_columns.notes == ("reductions over i go through the stored entries of A, each to its k (csr)",)
+    assert {use.form for use in to_columns.uses} == {(0, 1)}
+
+
+TO_COLUMNS = {
+    "a product": lambda A: ef.sum(A[i, k] * (i + 1.5), over=i)[k],
+    "a product of matrices": lambda A: ef.sum(A[i, k] * (i + j), over=i)[k, j.of(3)],
+    "the largest": lambda A: ef.max(ef.where(ef.stored(A[i, k]), A[i, k], -ef.inf), over=i)[k],
+    "how many": lambda A: ef.sum(ef.where(ef.stored(A[i, k]), 1, 0), over=i)[k],
+    "a softmax": lambda A: ef.sum(ef.softmax(ef.where(ef.stored(A[i, k]), A[i, k], -ef.inf), over=i) * i, over=i)[k],
+    "both sides": lambda A: (ef.sum(A[i, k] * ef.sum(A[i, j] * j, over=j), over=i))[k],
+}
+
+
+@pytest.mark.parametrize("name", TO_COLUMNS)
+def test_columns_of_rows_agree_at_every_height(name):
+    kernel = ef.kernel(TO_COLUMNS[name])
+    for rows, columns in ((5, 7), (1, 1), (4, 0), (0, 4)):
+        dense = (np.random.default_rng(rows).random((rows, columns)) < 0.4) * np.arange(1.0, columns + 1)
+        assert_agrees_at_every_height(kernel, (scipy.sparse.csr_array(dense),))
 
 
 def test_dependent_reductions_meet_on_one_rank():

@@ -81,6 +81,13 @@ def any_and_all(dst, w):
 
 
 @ef.kernel
+def of_a_part(dst, w, lens):
+    """Elements up to an end of each batch, which limits their loop."""
+    here = (dst[b, m] == n.of(NODES)) & (m < lens[b]) & (m >= 1)
+    return ef.sum(ef.where(here, w[m], 0.0), over=m)[b, n], ef.sum(ef.where(here, w[m], 0.0), over=(b, m))[n]
+
+
+@ef.kernel
 def of_all_pairs(A, row, column):
     """An index that depends on two ranks, and elements that are left out under a mask of the result's rank."""
     here = row[m] + column[p] == n.of(2 * NODES)
@@ -93,6 +100,7 @@ PROGRAMS = {
     in_each_batch: (RNG.standard_normal((3, SENT)).astype(np.float32), RNG.integers(-1, NODES + 1, (3, SENT))),
     batch_after_place: (RNG.standard_normal((3, SENT)), RNG.integers(-1, NODES + 1, (3, SENT))),
     softmax_of_what_arrives: (DST, W), read_again: (X, SRC, DST), any_and_all: (DST, W),
+    of_a_part: (RNG.integers(0, NODES, (3, SENT)), W, np.array([0, 5, 100])),
     of_all_pairs: (RNG.standard_normal((6, 5)), RNG.integers(0, NODES, 6), RNG.integers(0, NODES, 5)),
 }
 
