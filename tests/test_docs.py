@@ -7,15 +7,18 @@ import re
 import numpy as np
 import pytest
 
+import einfall as ef
+from einfall import api
 from einfall.front import kernel as front
 from einfall.measure.timing import Timing
 
 ROOT = pathlib.Path(__file__).parent.parent
 README, LESSONS = ROOT / "README.md", sorted((ROOT / "docs" / "lessons").glob("*.md"))
+ERRORS = sorted(path for path in (ROOT / "docs" / "errors").glob("*-error.md") if path.stem != "compile-error")
 
 
 @pytest.mark.parametrize("path", [
-    README, *(pytest.param(path, marks=pytest.mark.slow) for path in LESSONS)], ids=lambda path: path.stem)
+    README, *(pytest.param(path, marks=pytest.mark.slow) for path in LESSONS + ERRORS)], ids=lambda path: path.stem)
 def test_the_code_of_a_document_runs_and_prints_what_is_shown(path, capsys, request):
     """The blocks of a document are one program; what is shown below a block is what it prints, `...` is left out.
 
@@ -56,6 +59,16 @@ def is_shown(shown: list[str], printed: list[str]) -> bool:
 def test_the_readme_links_every_lesson():
     text = README.read_text()
     assert LESSONS and all(f"(docs/lessons/{path.name})" in text for path in LESSONS)
+
+
+def test_every_error_has_a_page():
+    """Which the table of errors links."""
+    kinds = {name for name, value in api.NAMES.items()
+             if isinstance(value, type) and issubclass(value, ef.EinfallError)}
+    pages = {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in kinds - {"EinfallError"}}
+    table = (ROOT / "docs" / "errors" / "README.md").read_text()
+    assert {path.stem for path in (ROOT / "docs" / "errors").glob("*-error.md")} == pages
+    assert all(f"]({page}.md)" in table for page in pages)
 
 
 def test_the_loops_of_the_readme_are_those_of_the_compiler(capsys):
