@@ -24,6 +24,7 @@ CHECKED = 3  # lines; the reference takes half a second for each
 @ef.kernel
 def path(typed, follows, slips):
     """The letters behind each line, from log-probabilities: follows[s, r] of r after s, slips[r, c] of typing c."""
+    ef.assume((typed[b, t] >= 0) & (typed[b, t] < len(LETTERS)))  # so that no index is looked at again
     L = slips[r, typed[b, t]][b, t, r]
     V = ef.tensor()
     V[b, t, r] = ef.where(t == 0, 0.0, ef.max(V[b, t - 1, s] + follows[s, r], over=s)) + L[b, t, r]

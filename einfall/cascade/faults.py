@@ -15,6 +15,7 @@ from einfall.cascade.nodes import (
     Access,
     Carried,
     Cascade,
+    Domain,
     Extent,
     History,
     Index,
@@ -32,7 +33,7 @@ from einfall.cascade.nodes import (
 )
 from einfall.cascade.scope import carried, substitute
 from einfall.scalar.dtypes import BOOL, I64, DType
-from einfall.scalar.monoids import named
+from einfall.scalar.monoids import arg_extremum, named
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 
@@ -41,6 +42,7 @@ __all__ = ["NOWHERE", "accesses_stay_inside", "fault_finder"]
 NOWHERE = I64.highest  # the position of the first fault when there is none
 CASES = 4  # under how many conditions a node is looked at one by one
 STEPS = 10_000  # conditions and integers that one proof looks at
+ROUNDS = 8  # looks at the integers of a scan: what still grows then is not bounded
 RELATIONS = 16  # facts about several terms beyond these are not kept: each is tried with each sum
 NEGATED = {"less": "greater_equal", "greater_equal": "less", "greater": "less_equal", "less_equal": "greater",
            "equal": "not_equal", "not_equal": "equal"}
@@ -269,6 +271,17 @@ class _Facts:
         if self.call.is_over():
             return every
         match term:
+            case Select(Map(op, (Part(reduce, place), Const(nothing))), other, no) if (
+                    op.name == "equal" and no is term.condition.args[0] and _selects(reduce, place, nothing)):
+                return self.hull(self.interval(other), self.with_extents(reduce.ranks, reduce.extents),
+                                 reduce.bodies[place])
+            case Access(Input(domain=Domain() as domain), _, None):
+                low = every[0] if domain.low is None else int(domain.low.value) + (not domain.reaches_low)
+                high = every[1] if domain.high is None else int(domain.high.value) - (not domain.reaches_high)
+                return (low, high) if low <= high else every
+            case Access(Tensor(body=body) as tensor, indices, outside):
+                beyond = None if outside is None else (outside.value, outside.value)
+                return self.hull(beyond, self.read_at(tensor, indices), body) or every
             case Select(condition, yes, no):
                 ways = [(self.where(condition, True), yes), (self.where(condition, False), no)]
                 found = [way.interval(value) for way, value in ways if way is not None]
@@ -282,6 +295,47 @@ class _Facts:
                 found = _of_map(op.name, *map(self.interval, args))
                 return found if found is not None and _holds(term.dtype, found) else every
         return every
+
+
+    def hull(self, one: tuple[int, int] | None, way: "_Facts | None", other: Expr) -> tuple[int, int] | None:
+        """An interval that holds one and what another integer is on a way; None of nothing."""
+        found = [item for item in (one, None if way is None else way.interval(other)) if item is not None]
+        return (min(low for low, _ in found), max(high for _, high in found)) if found else None
+
+    def with_states(self, scan: Scan, inits: "list[_Facts | None]", steps: "list[_Facts | None]"
+                    ) -> "list[_Facts | None]":
+        """What holds in the steps of a scan, with the intervals in which its integers without axes stay: those of the
+        inits and of what the steps make of them, where a second look finds no more."""
+        kept: dict[int, tuple[int, int]] = {}
+        for place, (axes, init, way) in enumerate(zip(scan.axes, scan.inits, inits)):
+            if not axes and init.dtype.is_int and way is not None:
+                kept[place] = way.interval(init)
+
+        def held(way: "_Facts | None", step: Expr) -> "_Facts | None":
+            for node in postorder(step) if way is not None else ():
+                if isinstance(node, Access) and isinstance(node.source, State) and (
+                        node.source.label is scan.label and node.source.place in kept):
+                    low, high = kept[node.source.place]
+                    way = way and way.with_most({node: 1}, high)
+                    way = way and way.with_most({node: -1}, -low)
+            return way
+
+        for _ in range(ROUNDS):
+            wider = {}
+            for place, interval in kept.items():
+                way = held(steps[place], scan.steps[place])
+                wider[place] = self.hull(interval, way, scan.steps[place])
+            if wider == kept:
+                return [held(way, step) for way, step in zip(steps, scan.steps)]
+            kept = wider
+        return steps
+
+
+def _selects(reduce: Reduce, place: int, nothing: int) -> bool:
+    """Whether a component of a reduction is that of one of its elements, or `nothing` where there are none."""
+    monoid = reduce.monoid
+    return place > 0 and monoid.name in ("argmax", "argmin") and monoid.identity[place].value == nothing and (
+        monoid is arg_extremum(monoid.name, monoid.dtypes[0], monoid.dtypes[2:]))
 
 
 class _Proof:
@@ -359,9 +413,13 @@ class _Proof:
         extents = tuple(tuple(map(self.call.extent, items)) for items in scan.extents)
         if self.states.setdefault(scan.label, extents) != extents:
             return False  # two scans of one label: which of them a state is of is not asked
-        for axes, items, init, step in zip(scan.axes, scan.extents, scan.inits, scan.steps):
-            self.give(init, facts.with_extents(axes, items))
-            self.give(step, facts.with_extents((*axes, scan.rank), (*items, scan.extent)))
+        inits, steps = [], []
+        for axes, items in zip(scan.axes, scan.extents):
+            inits.append(facts.with_extents(axes, items))
+            steps.append(facts.with_extents((*axes, scan.rank), (*items, scan.extent)))
+        for ways, exprs in ((inits, scan.inits), (facts.with_states(scan, inits, steps), scan.steps)):
+            for way, expr in zip(ways, exprs):
+                self.give(expr, way)
         return True
 
 

@@ -38,6 +38,8 @@ def extrema_of(reader: Reader, body: Expr, name: str) -> Extrema | None:
     """The "max" or "min" of a body that depends on elements, from extrema of these; None if it is not seen."""
     if not reader.class_of(body) & REFERENCE:
         return Extrema(((body, name),), lambda value, at: value(body, name))
+    if isinstance(body, Map) and body.dtype.is_int and _may_wrap(body):
+        return None
     match body:
         case Map(op, (arg,)) if op.name in RISING | FALLING:
             if op.name in ABOVE_ZERO and not is_nonnegative(arg):
@@ -60,6 +62,11 @@ def extrema_of(reader: Reader, body: Expr, name: str) -> Extrema | None:
                     return Extrema(tuple(dict.fromkeys((*one.parts, *other.parts))), lambda value, at: Map(
                         op, (one.applied(value, at), other.applied(value, at))))
     return None
+
+
+def _may_wrap(body: Map) -> bool:
+    """Whether an operator on integers may leave their type, where it neither rises nor falls."""
+    return body.op.name not in ("maximum", "minimum")
 
 
 def _mapped(body: Map, place: int, found: Extrema | None) -> Extrema | None:

@@ -1,13 +1,13 @@
 """What a kernel assumes of its data: looked at before each call, and told to the derivation."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from einfall.base.errors import AssumptionError, Line, TraceError, user_line
 from einfall.cascade import nodes as cas
+from einfall.cascade.bounds import conjuncts
 from einfall.cascade.faults import NOWHERE
 from einfall.cascade.nodes import Access, Cascade, Domain, Index, Input, Reduce, Tensor
 from einfall.cascade.run import run
@@ -69,18 +69,21 @@ def assume(condition) -> None:
     trace.assumptions.append((made, user_line()))
 
 
-def domains(assumptions: list[tuple[Tensor, Line | None]]) -> Mapping[str, Domain]:
-    """Between which numbers the inputs are of which assumptions say so, by name."""
+def domains(assumptions: list[tuple[Tensor, Line | None]], same: Callable[[Expr, Expr], bool]) -> Mapping[str, Domain]:
+    """Between which numbers the inputs are of which assumptions say so, by name; `same` says whether two extents are.
+
+    What holds under a condition only says nothing of all elements.
+    """
     found: dict[str, Domain] = {}
     for tensor, _ in assumptions:
-        for fact in _parts(tensor.body):
+        for fact in conjuncts(tensor.body):
             match fact:
                 case Map(op, (Const(), other)) if op.name in TURNED:
                     fact = Map(OPS[TURNED[op.name]], (other, fact.args[0]))
             match fact:
                 case Map(op, (left, Const(value))) if op.name in TURNED:
                     access = left.arg if isinstance(left, Cast) and left.dtype is left.arg.dtype.computed else left
-                    if _is_whole_input(access, tensor):
+                    if _is_whole_input(access, tensor, same):
                         item = access.source
                         found[item.name] = _narrowed(found.get(item.name), op.name, fitted_const(value, item))
     return {name: domain for name, domain in found.items() if domain is not None}
@@ -88,14 +91,18 @@ def domains(assumptions: list[tuple[Tensor, Line | None]]) -> Mapping[str, Domai
 
 def fitted_const(value, item: Input) -> Const | None:
     """The number in the type of an input; None where that type does not hold it."""
-    held = item.type.numpy.type(value)
-    return Const(value, item.type) if not math.isnan(value) and held == value else None
+    held = item.type.numpy.type(value).item() if item.type.is_float or item.type.holds(I64) or (
+        item.type.lowest <= value <= item.type.highest) else None
+    return Const(held, item.type) if held is not None and float(held) == float(value) else None
 
 
-def _is_whole_input(access: Expr, tensor: Tensor) -> bool:
-    """Whether it is an element of an input at the coordinates of a tensor, so that these are all its elements."""
-    return isinstance(access, Access) and isinstance(access.source, Input) and len(access.indices) == len(
-        tensor.ranks) and {*access.indices} == {*map(Index, tensor.ranks)}
+def _is_whole_input(access: Expr, tensor: Tensor, same: Callable[[Expr, Expr], bool]) -> bool:
+    """Whether it is an element of an input at the coordinates of a tensor, and these are all that the input has."""
+    if not (isinstance(access, Access) and isinstance(access.source, Input)) or {*access.indices} != {
+            *map(Index, tensor.ranks)} or len(access.indices) != len(tensor.ranks):
+        return False
+    extents = {Index(rank): extent for rank, extent in zip(tensor.ranks, tensor.extents)}
+    return all(same(extents[index], cas.Size(access.source.name, axis)) for axis, index in enumerate(access.indices))
 
 
 def _narrowed(domain: Domain | None, op: str, bound: Const | None) -> Domain | None:

@@ -378,7 +378,8 @@ def kernel(function: Callable | None = None, **options):
     """Makes a kernel of a function: `@ef.kernel`, or `@ef.kernel(exact=True)`.
 
     target: the processor, "cpu" (the default).
-    accumulate: the type in which floats (ef.f32, ef.f64) or integers come together in reductions; results keep theirs.
+    accumulate: the type in which floats (ef.f32, ef.f64) or integers come together in sums, products and their kin;
+    floats are rounded to their own type afterwards, integer results are of that type. Kernels called inside have it.
     exact: the elements of a reduction come together in the order of the text, one after the other in their type, and
     each product is rounded; no form is derived, no product ordered anew.
     relaxed: results may differ in their bits from call to call; nothing makes use of it yet.
@@ -557,7 +558,11 @@ def _finished(held: Kernel, arguments: Arguments, trace: Trace, outputs: list[Ar
             raise TraceError(f"kernel {held.__name__} returns the state of a scan from inside its step",
                              known=trace.known, repair="return the value of ef.scan(...)", where=_line(held))
     resolve, memo = _resolver(trace), {}
-    for name, domain in domains(trace.assumptions).items():
+    def same(one: Expr, other: Expr) -> bool:
+        resolved = (trace.representative(rewrite(item, _extents_only(trace))) for item in (one, other))
+        return len(set(resolved)) == 1
+
+    for name, domain in domains(trace.assumptions, same).items():
         if name in arguments.layouts:
             continue  # what is not stored need not be assumed of
         item = arguments.inputs[name]
@@ -624,7 +629,7 @@ def inlined(held: Kernel, args: tuple, options: dict, out=None):
             raise TraceError(f"argument {name} of kernel {held.__name__} is an expression over {order}",
                              known=trace.known, repair=f"order it, {name}=...[{order}]: kernels take tensors")
     outer, accumulate = trace.enter(), trace.accumulate
-    trace.accumulate = held.options.accumulate
+    trace.accumulate = held.options.accumulate or accumulate
     try:
         result = held.function(*bound.args, **bound.kwargs)
         outputs: list[Array] = []

@@ -65,6 +65,7 @@ class Level(NamedTuple):
     statements: list[mem.Statement]
     count: Expr | None = None
     conditions: frozenset[tuple] = frozenset()  # what holds inside, since the loop ends where it does not
+    is_place: bool = False  # what is bound is a place that an element goes to, and no coordinate of a loop
 
 
 class Kept(NamedTuple):
@@ -197,7 +198,7 @@ class _Lowering:
 
     def enter(self, variable: mem.Variable, count: Expr, bound: tuple = ()) -> None:
         """A loop of so many steps, inside which these values are known."""
-        self.levels = [*self.levels, Level(variable, bound, None, [], count)]
+        self.levels = [*self.levels, Level(variable, bound, None, [], count, is_place=bool(bound))]
         self.known = [*self.known, {}]
 
     def leave(self, kind: str) -> None:
@@ -378,6 +379,9 @@ class _Lowering:
             if key in known:
                 return known[key]
         kept = self.found(node) or self.scattered(node)
+        if kept is None and self.is_at_a_place(node):
+            values = self.known[-1][key] = compute()  # kept, it would be computed for all elements at all places
+            return values
         if kept is None:
             wanted = self.limits_of_users(node)
             deciding = frozenset().union(*(limits.free() for limits in wanted.values()))
@@ -402,6 +406,17 @@ class _Lowering:
         values = tuple(mem.Load(buffer, places, None) for buffer in kept.buffers)
         self.known[-1][key] = values
         return values
+
+    def is_at_a_place(self, node: Expr) -> bool:
+        """Whether a value is one of an element and of the place that it goes to."""
+        own = {id(self.env[variable]) for variable in node.free}
+        is_of_loops = False
+        for level in self.levels:
+            is_bound = any(id(item) in own for item in level.bound)
+            if is_bound and level.is_place:
+                return is_of_loops
+            is_of_loops |= is_bound
+        return False
 
     # Reductions and scans
 

@@ -77,7 +77,7 @@ def scatter_into(lowering, node: Reduce, scatter: Scatter, buffer: mem.Buffer, o
         limits = _limits(rank, node, early)
         early = [item for item in early if item not in limits.conditions]
         lowering.open(rank, extent, limits)
-    _enter_where(lowering, scatter, spans, [lowering.value(item) for item in early])
+    _enter_where(lowering, scatter, spans, extents, [lowering.value(item) for item in early])
     for rank in inner:
         lowering.open(rank, extents[rank])
     body = scatter.body
@@ -109,12 +109,14 @@ def _limits(rank: Rank, node: Reduce, conditions: list[Expr]) -> Limits:
     return Limits(tuple(found.values()), tuple(found))
 
 
-def _enter_where(lowering, scatter: Scatter, spans: dict[Rank, tuple[Expr, Expr]], conditions: list[Expr]) -> None:
+def _enter_where(lowering, scatter: Scatter, spans: dict[Rank, tuple[Expr, Expr]], extents: dict[Rank, Expr],
+                 conditions: list[Expr]) -> None:
     """A loop of one step where an element goes somewhere, and of none elsewhere; inside, targets stand for indices."""
     here: Expr | None = None
     for rank, index in scatter.targets.items():
         at, (low, high) = lowering.value(index), spans[rank]
         lowering.env = {**lowering.env, rank: at}
+        lowering.extents = {**lowering.extents, rank: extents[rank]}
         conditions = [*conditions, _map("less_equal", low, at), _map("less", at, high)]
     for condition in conditions:
         here = condition if here is None else _map("bitwise_and", here, condition)

@@ -42,6 +42,7 @@ def update_into(lowering, tensor: Tensor, buffer: mem.Buffer) -> None:
                                               Map(OPS["less"], (at, lowering.size(extents[rank])))))
             enter_where(lowering, inside, (at,))
             lowering.env = {**lowering.env, rank: at}
+            lowering.extents = {**lowering.extents, rank: extents[rank]}
             entered.append(None)
             continue
         found: dict[Expr, Bounds] = {}

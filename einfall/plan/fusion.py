@@ -28,7 +28,9 @@ def worthwhile(derivation: Derivation, cascade: Cascade, size: Callable[[Expr], 
 
 
 def _is_worthwhile(state: Derived, cascade: Cascade, size: Callable[[Expr], int]) -> bool:
-    if any(scatter_of(member) is not None for member in state.members):
+    fused = state.fused
+    elements = (Reduce(one.monoid, fused.ranks, fused.extents, (one.element,)) for one in fused.components)
+    if any(scatter_of(reduce) is not None for reduce in (*state.members, *elements)):
         return False  # stores at computed indices go through the elements once; a state would for each place
     rank = state.fused.ranks[0]
     late = _late_values(state, cascade)

@@ -6,7 +6,7 @@ import numpy as np
 
 from einfall.base.errors import ShapeError
 from einfall.base.node import postorder
-from einfall.scalar.dtypes import I64, DType, of_numpy
+from einfall.scalar.dtypes import BOOL, I64, DType, of_numpy
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import convert
 
@@ -19,6 +19,13 @@ INTEGERS = {  # the operators of extents, on Python's integers
 }
 
 
+CONDITIONS = {  # the operators of conditions on extents
+    "less": lambda a, b: a < b, "less_equal": lambda a, b: a <= b, "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b, "equal": lambda a, b: a == b, "not_equal": lambda a, b: a != b,
+    "bitwise_and": lambda a, b: a and b, "bitwise_or": lambda a, b: a or b, "invert": lambda a: not a,
+}
+
+
 def whole_number(extent: Expr, leaf: Callable[[Expr], int], known: str = "") -> int:
     """The exact value of an extent; `leaf` gives the sizes. Raises: ShapeError beyond 64 bits."""
     values: dict[Expr, int] = {}
@@ -27,7 +34,11 @@ def whole_number(extent: Expr, leaf: Callable[[Expr], int], known: str = "") -> 
             case Const(value):
                 values[node] = value
             case Cast(arg):
-                values[node] = values[arg]
+                values[node] = int(values[arg])
+            case Select(condition, yes, no):
+                values[node] = values[yes if values[condition] else no]
+            case Map(op, args) if node.dtype is BOOL:
+                values[node] = CONDITIONS[op.name](*(values[arg] for arg in args))
             case Map(op, args):
                 values[node] = INTEGERS[op.name](*(values[arg] for arg in args))
                 if not I64.lowest <= values[node] <= I64.highest:

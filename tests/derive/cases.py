@@ -320,7 +320,15 @@ def least_deviation(X):
     return ef.min(ef.abs(X[i, k] - ef.mean(X[i, k], over=k)), over=k)[i]
 
 
+@ef.kernel
+def integers_that_wrap(X):
+    """Of integers a difference may wrap around, and then it does not rise."""
+    whole = X[i, k].astype(ef.i32)
+    return (ef.max(whole - ef.max(whole, over=k), over=k) + ef.min(-whole + ef.min(whole, over=k), over=k))[i]
+
+
 REFUSED = (
+    Case(integers_that_wrap, ((3, 61),), (), ("not seen to rise or fall", "not seen to rise or fall")),
     Case(least_deviation, ((3, 61),), (), ("not seen to rise or fall",)),
     Case(exponential_about_mean, ((3, 61),), (), ("exponent",)),
     Case(exponential_without_a_bound, ((3, 61), (3, 61)), (), ("every exponent is provably 0 or less",)),

@@ -77,6 +77,32 @@ def test_assumptions_of_masks_conjunctions_tensors_and_inner_kernels():
             program(*arguments)
 
 
+@pytest.mark.parametrize("fact", [
+    lambda A: ef.assume(A[:-1] > 0), lambda A: ef.assume(ef.where(i < 1, A[i] > 0, True)),
+    lambda A: ef.assume((A[i] > 0) | (i >= 1)), lambda A: ef.assume(A[1:] < 0)])
+def test_a_fact_about_a_part_is_none_of_the_whole(fact):
+    """Long enough for a derived state, which would move the maximum inside a factor that is taken for positive."""
+    @ef.kernel
+    def program(A, X):
+        fact(A)
+        top = ef.max(X[i, k], over=k)
+        return ef.max((X[i, k] - top) * A[i], over=k)[i]
+
+    A, X = np.array([1.0, -1.0]), np.tile(np.arange(400_000.0), (2, 1))
+    assert ": f64[1]" in str(program.trace(A, X)).split("A")[1]
+    assert program(A, X).tolist() == [0, 399_999]
+
+
+def test_facts_in_numbers_that_the_type_does_not_hold_are_checked_only():
+    @ef.kernel
+    def program(A):
+        ef.assume((A[i] >= 1e-50) & (A[i] <= 0.1))
+        return (A[i] * 2)[i]
+
+    A = np.float32([0.05, 0.0625])
+    assert str(program.trace(A)).startswith("def program(A: f32[1]):") and program(A).tolist() == (A * 2).tolist()
+
+
 def test_a_fault_inside_an_assumption_is_found_first():
     @ef.kernel
     def program(A, at):

@@ -104,17 +104,21 @@ def test_accumulate_of_integers_is_of_integers_only():
     assert number.dtype == np.float32 and number == 6
 
 
-def test_options_of_the_outer_kernel_hold_for_inner_ones():
-    @ef.kernel(accumulate=ef.f64)
-    def inner(X):
+def test_kernels_called_inside_accumulate_like_the_outer_one():
+    @ef.kernel
+    def plain(X):
         return ef.sum(X[k], over=k)[()]
 
-    @ef.kernel
+    @ef.kernel(accumulate=ef.f64)
+    def own(X):
+        return ef.sum(X[k], over=k)[()]
+
     def outer(X):
-        return (inner(X)[()] + ef.sum(X[k], over=k))[()]
+        return plain(X), own(X), ef.sum(X[k], over=k)[()]
 
     X = np.float32([1e8, 1, -1e8])
-    assert ef.kernel(outer.function, exact=True)(X) == 1  # the sum of the inner kernel is exact in f64, its own is 0
+    assert ef.kernel(outer, exact=True)(X) == (0, 1, 0)
+    assert ef.kernel(outer, accumulate=ef.f64)(X) == (1, 1, 1)
 
 
 def test_a_kernel_keeps_its_options_when_it_is_shown():

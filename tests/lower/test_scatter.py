@@ -88,6 +88,28 @@ def of_a_part(dst, w, lens):
 
 
 @ef.kernel
+def softmax_over_segments(dst, w):
+    """What is stored reads another reduction of the same segment."""
+    here = ef.where(dst[m] == n.of(NODES), w[m], -ef.inf)
+    weight = ef.softmax(here, over=m)
+    return ef.sum(weight * m, over=m)[n], ef.sum(ef.where(dst[m] == n, weight * weight, 0.0), over=m)[n]
+
+
+@ef.kernel
+def shares(dst, w):
+    count = ef.sum(ef.where(dst[m] == n.of(NODES), 1, 0), over=m)
+    mean = ef.sum(ef.where(dst[m] == n, w[m] / count, 0.0), over=m)
+    return ef.sum(ef.where(dst[m] == n, (w[m] - mean) ** 2, 0.0), over=m)[n]
+
+
+@ef.kernel
+def mass(Q, K, dst, C):
+    """The mass of a softmax that falls on each place: stores in the sweep of another state."""
+    P = ef.softmax(ef.sum(Q[f, b] * K[m, b], over=b), over=m)
+    return ef.sum(P * ef.where(dst[m] == n.of(NODES), C[n], 0.0), over=m)[f, n]
+
+
+@ef.kernel
 def of_all_pairs(A, row, column):
     """An index that depends on two ranks, and elements that are left out under a mask of the result's rank."""
     here = row[m] + column[p] == n.of(2 * NODES)
@@ -100,6 +122,8 @@ PROGRAMS = {
     in_each_batch: (RNG.standard_normal((3, SENT)).astype(np.float32), RNG.integers(-1, NODES + 1, (3, SENT))),
     batch_after_place: (RNG.standard_normal((3, SENT)), RNG.integers(-1, NODES + 1, (3, SENT))),
     softmax_of_what_arrives: (DST, W), read_again: (X, SRC, DST), any_and_all: (DST, W),
+    softmax_over_segments: (DST, W), shares: (DST, W),
+    mass: (X[:4], RNG.standard_normal((SENT, WIDTH)).astype(np.float32), DST, W[:NODES]),
     of_a_part: (RNG.integers(0, NODES, (3, SENT)), W, np.array([0, 5, 100])),
     of_all_pairs: (RNG.standard_normal((6, 5)), RNG.integers(0, NODES, 6), RNG.integers(0, NODES, 5)),
 }
@@ -123,6 +147,17 @@ def test_elements_are_gone_through_once(kernel):
         stack.append((indent, rank))
         around = {name for _, name in stack}
         assert not {"m", "n"} <= around, schedule
+
+
+def test_mass_of_a_long_softmax():
+    """Long enough for the softmax to go in portions."""
+    Q, K = (RNG.standard_normal((rows, WIDTH)).astype(np.float32) for rows in (4, 20_000))
+    dst, C = RNG.integers(0, NODES, 20_000), np.ones(NODES, np.float32)
+    found = mass(Q, K, dst, C)
+    scores = Q.astype(float) @ K.T
+    weights = np.exp(scores - scores.max(1, keepdims=True))
+    weights /= weights.sum(1, keepdims=True)
+    assert np.allclose(found, np.stack([weights[:, dst == place].sum(1) for place in range(NODES)], 1), rtol=1e-4)
 
 
 def test_thousands_of_elements_and_places_take_no_time_of_their_product():

@@ -216,7 +216,21 @@ def never(C, flag):
     return ef.where(flag[()] > 3, C[i, j] * 2, C[i, j])[i, j]
 
 
+@ef.kernel
+def at_a_number(C, new):
+    """A place that is a number, and a condition on sizes."""
+    return ef.where((i == 2) & (C.shape[0] > 3), new[j], C[i, j])[i, j]
+
+
+@ef.kernel
+def sums_at_places(C, at, X):
+    """What comes in is a reduction that reads the rank of the place."""
+    return ef.where(at[b] == i, ef.sum(X[i, k], over=k) + ef.max(X[i, k], over=k), C[b, i, j])[b, i, j]
+
+
 CACHES = {
+    at_a_number: lambda: (normal(6, 5), normal(5)),
+    sums_at_places: lambda: (normal(3, 4, 5), np.array([1, 3, 9]), normal(4, 6)),
     write_row: lambda: (normal(40, 8), normal(8), np.array(17)),
     write_rows: lambda: (normal(3, 2, 9, 4), normal(3, 2, 4), np.array([0, 8, 20])),
     scaled_below: lambda: (normal(9, 7), normal(9)),
