@@ -70,11 +70,14 @@ def target_of(condition: Expr, ranks: tuple[Rank, ...], extents: tuple[Expr, ...
     match condition:
         case Map(op, (left, right)) if op.name == "equal" and left.dtype is I64:
             for one, other in ((left, right), (right, left)):
-                if isinstance(one, Index) and one.rank not in ranks and one.rank not in other.free and (
-                        not other.free.isdisjoint(ranks)):
-                    innermost = [place for place, rank in enumerate(ranks) if rank in condition.free][-1]
+                for rank in sorted((item for item in one.free if isinstance(item, Rank)), key=lambda item: item.name):
+                    found = _linear(one, rank) if rank not in ranks and rank not in other.free else None
+                    if found is None or found[0] != 1 or not _is_small(found[1]) or (
+                            other.free | found[1].free).isdisjoint(ranks):
+                        continue
+                    innermost = [place for place, item in enumerate(ranks) if item in condition.free][-1]
                     if bounds_of(condition, ranks[innermost], extents[innermost]) is None:
-                        return one.rank, other
+                        return rank, _map("subtract", other, found[1])
     return None
 
 

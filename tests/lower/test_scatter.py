@@ -23,6 +23,13 @@ def messages(X, src, dst, w):
 
 
 @ef.kernel
+def moved_places(dst, w):
+    """Places that differ from the index by numbers and by another rank: the diagonals of a table."""
+    return (ef.sum(ef.where(dst[m] == n.of(NODES) + 2, w[m], 0), over=m)[n],
+            ef.sum(ef.where(p.of(3) + n - 1 == dst[m], w[m], 0), over=m)[n, p])
+
+
+@ef.kernel
 def histogram(dst):
     return ef.sum(ef.where(dst[m] == n.of(NODES), 1, 0), over=m)[n]
 
@@ -117,7 +124,7 @@ def of_all_pairs(A, row, column):
 
 
 PROGRAMS = {
-    messages: (X, SRC, DST, W), histogram: (DST,), table_of_pairs: (DST, SRC), extremes: (
+    messages: (X, SRC, DST, W), moved_places: (DST, W), histogram: (DST,), table_of_pairs: (DST, SRC), extremes: (
         RNG.standard_normal((SENT, 4)), DST), in_order: (DST, W),
     in_each_batch: (RNG.standard_normal((3, SENT)).astype(np.float32), RNG.integers(-1, NODES + 1, (3, SENT))),
     batch_after_place: (RNG.standard_normal((3, SENT)), RNG.integers(-1, NODES + 1, (3, SENT))),
