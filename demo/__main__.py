@@ -12,7 +12,18 @@ from rich.box import SIMPLE_HEAD  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from demo import bandwidth, bilateral, digits, induction, mistyped, pages, palette, smoothing, spelling, vocabulary  # noqa: E402
+from demo import (  # noqa: E402
+    bandwidth,
+    bilateral,
+    digits,
+    induction,
+    mistyped,
+    pages,
+    palette,
+    smoothing,
+    spelling,
+    vocabulary,
+)
 from demo.comparison import PEERS, Outcome, compare  # noqa: E402
 
 PROGRAMS = [module.PROGRAM for module in (
