@@ -12,11 +12,22 @@ from rich.box import SIMPLE_HEAD  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from demo import bandwidth, bilateral, digits, induction, mistyped, palette, smoothing, spelling  # noqa: E402
+from demo import (  # noqa: E402
+    bandwidth,
+    bilateral,
+    digits,
+    induction,
+    mistyped,
+    pages,
+    palette,
+    smoothing,
+    spelling,
+    vocabulary,
+)
 from demo.comparison import PEERS, Outcome, compare  # noqa: E402
 
 PROGRAMS = [module.PROGRAM for module in (
-    digits, bandwidth, bilateral, palette, spelling, mistyped, smoothing, induction)]
+    digits, bandwidth, bilateral, palette, spelling, mistyped, smoothing, induction, pages, vocabulary)]
 
 
 def table(outcomes: list[Outcome]) -> Table:

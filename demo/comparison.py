@@ -73,7 +73,11 @@ def compare(program: Program, say: Callable[[str], None], seconds: float = SECON
     kernel = Kernel(program.kernel.function)  # a new one: the data may have needed calls that compiled already
     result, first_s = _timed(kernel, arguments)
     say("comparing with the reference")
-    distance, share = agreement(program, arguments, result)
+    if program.part is None:
+        distance, share = agreement(program, arguments, result)
+    else:
+        part = program.part(arguments)
+        distance, share = agreement(program, part, kernel(*part))
     say("comparing with NumPy and torch")
     peers = max(peer_distance(program, result, program.numpy(*arguments)),
                 peer_distance(program, result, program.torch(*tensors)))

@@ -4,13 +4,18 @@ import functools
 import re
 from pydoc_data.topics import topics
 
-__all__ = ["text", "words"]
+__all__ = ["pages", "text", "words"]
+
+
+def pages() -> tuple[str, ...]:
+    """The pages, in the order of their names."""
+    return tuple(topics[name] for name in sorted(topics))
 
 
 @functools.cache
 def text() -> str:
-    """The pages one after the other, in the order of their names."""
-    return "\n".join(topics[name] for name in sorted(topics))
+    """The pages one after the other."""
+    return "\n".join(pages())
 
 
 @functools.cache

@@ -1,9 +1,11 @@
 """What a program of the demo consists of."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse
 
 from einfall.front.expression import Rank
 from einfall.front.kernel import Kernel
@@ -25,10 +27,23 @@ class Program(NamedTuple):
     # depend on as many rows of the first argument; None: everything
     checked: Rank | int | None
     see: Callable[[Any, tuple], str]  # the result and the arguments, in a sentence
+    part: Callable[[tuple], tuple] | None = None  # smaller arguments for the reference, where it is slow for these
 
 
 def as_torch(arguments: tuple) -> tuple:
-    """The arguments as torch tensors; numbers stay."""
+    """The arguments as torch tensors, sparse arrays of SciPy as CSR; numbers stay."""
+    return tuple(map(_as_torch, arguments))
+
+
+def _as_torch(item: Any) -> Any:
     import torch
 
-    return tuple(torch.from_numpy(item) if isinstance(item, np.ndarray) else item for item in arguments)
+    if isinstance(item, np.ndarray):
+        return torch.from_numpy(item)
+    if not scipy.sparse.issparse(item):
+        return item
+    rows = item.tocsr()
+    parts = [torch.from_numpy(part) for part in (rows.indptr, rows.indices, rows.data)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, that this layout is new
+        return torch.sparse_csr_tensor(*parts, rows.shape)

@@ -1,5 +1,6 @@
 """Passes from cascade to cascade that prepare for loops: absence made explicit, tensors read in place."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from einfall.base.node import Node, postorder, rewrite
@@ -71,10 +72,11 @@ def is_heavy(expr: Expr) -> bool:
                for node in postorder(expr))
 
 
-def inline(cascade: Cascade, *, only_bare: bool = False) -> Cascade:
+def inline(cascade: Cascade, *, only_bare: bool = False, stays: Callable[[Access], bool] | None = None) -> Cascade:
     """The program in which light tensors, and those that are only read at bare ranks, are read in place.
 
-    only_bare: nothing but reads at bare ranks changes, which says the same of absent points.
+    only_bare: nothing but reads at bare ranks changes, which says the same of absent points;
+    stays: reads of tensors that do not change.
     """
     memory = {output: None for output in cascade.outputs}
     for node in postorder(*cascade.outputs):
@@ -86,7 +88,7 @@ def inline(cascade: Cascade, *, only_bare: bool = False) -> Cascade:
     def rule(node):
         match node:
             case Access(Tensor(ranks, extents, body) as tensor, indices, outside) if tensor not in kept:
-                if only_bare and not _is_bare(indices):
+                if (only_bare and not _is_bare(indices)) or (stays is not None and stays(node)):
                     return None
                 inside = substitute(body, dict(zip(ranks, indices)))
                 if outside is None:

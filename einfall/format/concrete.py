@@ -10,11 +10,11 @@ decoding at the same coordinates. Everything after this pass meets ordinary inpu
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from einfall.base.node import Node, postorder, rebuild, rewrite
-from einfall.cascade.explicit import inline
+from einfall.cascade.explicit import inline, is_heavy
 from einfall.cascade.nodes import (
     Access,
     Cascade,
@@ -97,13 +97,25 @@ def concretised(cascade: Cascade, layouts: Mapping[str, Layout]) -> Concrete:
     """A program with patterns over the arrays in which operands of these layouts are stored."""
     if not layouts:
         return Concrete(cascade, (), ())
-    rewriting = _Concretising(inline(cascade, only_bare=True), layouts)
+    rewriting = _Concretising(inline(cascade, only_bare=True, stays=_reread(cascade)), layouts)
     outputs = rewriting.outputs()
     used = {node.name if isinstance(node, Input) else node.input for node in postorder(*outputs)
             if isinstance(node, Input | Size)}
     inputs = [item for item in cascade.inputs if item.name not in layouts or item.name in used]
     made = Cascade(cascade.name, (*inputs, *rewriting.inputs.values()), outputs)
     return Concrete(made, tuple(rewriting.inputs), tuple(rewriting.notes))
+
+
+def _reread(cascade: Cascade) -> Callable[[Access], bool]:
+    """Which reads of tensors that cost more than their memory would be made again and again: those without all the
+    ranks of some pattern, so that several entries share an element."""
+    entries = {node.free for node in postorder(*cascade.outputs)
+               if isinstance(node, Access) and isinstance(node.source, Pattern)}
+
+    def stays(access: Access) -> bool:
+        return is_heavy(access.source.body) and not any(ranks <= access.free for ranks in entries)
+
+    return stays
 
 
 def _decided(node: Node) -> Node | None:
