@@ -4,7 +4,7 @@ The layer is trained on the text before, by least squares: two words, mixed at r
 layer of a language model it is wide, and all of it is read for the next word of a text; four texts are continued at
 once here. The kernel is that of plain weights, and reads an eighth of their bytes. The peers multiply with the decoded
 weights, kept ready in float32: to decode them anew would cost more than the product. The more rows, the less it matters
-what is read: from some sixteen rows on, a product of float32 is faster.
+what is read: from some sixteen rows on, a product of float32 is faster; for a single one both are alike.
 """
 
 import functools

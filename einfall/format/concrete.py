@@ -118,6 +118,24 @@ def _reread(cascade: Cascade) -> Callable[[Access], bool]:
     return stays
 
 
+def _kept(body: Expr, rank: Rank, extent: Expr, access: Access) -> Expr:
+    """The body with reductions that several entries share as tensors over the rank: computed once, and read."""
+    shared: dict[Node, Node] = {}
+    stack: list[Node] = [body]
+    seen: set[Node] = set()
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, Reduce) and len(node.bodies) == 1 and rank in node.free and node.free <= body.free and not (
+                access.free <= node.free):
+            shared[node] = Access(Tensor((rank,), (extent,), node), (Index(rank),), None)
+        else:
+            stack += node.below
+    return rewrite(body, None, shared) if shared else body
+
+
 def _decided(node: Node) -> Node | None:
     """A selection whose condition is known."""
     match node:
@@ -261,6 +279,7 @@ class _Concretising:
         body = node.bodies[0]
         while isinstance(body, Select) and body.condition in outer:
             body = body.yes
+        body = _kept(body, old, dict(zip(node.ranks, node.extents))[old], access)
         body = substitute(body, {old: coordinate})
         here = substitute(access, {old: coordinate}).indices
 

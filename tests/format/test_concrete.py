@@ -125,6 +125,26 @@ def test_columns_of_rows_agree_at_every_height(name):
         assert_agrees_at_every_height(kernel, (scipy.sparse.csr_array(dense),))
 
 
+def test_products_of_products_are_kept():
+    """What several entries share is computed once: no positions are gone through inside of others."""
+    m, n = ef.ranks("m n")
+
+    def written_together(A, X):
+        return ef.sum(A[i, k] * ef.sum(A[k, m] * ef.sum(A[m, n] * X[n, j], over=n), over=m), over=k)[i, j]
+
+    def by_tensors(A, X):
+        for _ in range(3):
+            X = ef.sum(A[i, k] * X[k, j], over=k)[i, j]
+        return X
+
+    square = scipy.sparse.csr_array(np.float32([[0, 1, 2], [0, 0, 0], [3, 0, 4]]))
+    for function in (written_together, by_tensors):
+        kernel = ef.kernel(function)
+        assert np.allclose(kernel(square, X[:3]), square @ (square @ (square @ X[:3])))
+        loops = [line for line in kernel.lower(square, X[:3]).schedule.splitlines() if "in sequential" in line]
+        assert len(loops) >= 3 and len({len(line) - len(line.lstrip()) for line in loops}) == 1
+
+
 def test_dependent_reductions_meet_on_one_rank():
     def attention(A, Q, X):
         S = ef.where(ef.stored(A[i, k]), ef.sum(Q[i, d] * X[k, d], over=d), -ef.inf)
