@@ -8,7 +8,8 @@ from tests.differential.in_blocks import assert_agrees_in_blocks
 from tests.programs.program import load
 
 PROGRAMS = load()
-SIZES = [(name, extents) for name, (_, _, sizes) in BLOCKED.items() for extents in sizes]
+SIZES = [pytest.param(name, extents, marks=pytest.mark.slow if place else ())
+         for name, (_, _, sizes) in BLOCKED.items() for place, extents in enumerate(sizes)]
 LARGER = {"product": (130, 70, 66), "layer": (70, 40, 130), "softmax": (70, 2049), "layer_norm": (40, 2049),
           "attention": (70, 100, 40, 33), "attention_causal": (100, 130, 17, 20)}
 
@@ -19,12 +20,13 @@ def test_blocks_agree(name, extents):
     assert_agrees_in_blocks(kernel, arguments(*extents))
 
 
-@pytest.mark.parametrize("name", LARGER)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in LARGER])
 def test_machine_code_of_many_blocks_agrees(name):
     kernel, arguments, _ = BLOCKED[name]
     assert_agrees_in_blocks(kernel, arguments(*LARGER[name]), heights=("machine",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["product", "attention_causal"])
 def test_narrow_floats_agree(name):
     kernel, arguments, (extents, *_) = BLOCKED[name]
@@ -32,7 +34,7 @@ def test_narrow_floats_agree(name):
 
 
 # the interpreter goes element by element
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if place % 3 else ())
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if place % 9 else ())
                                   for place, name in enumerate(PROGRAMS)])
 def test_programs_by_hand_agree_in_blocks(name):
     args, kwargs = PROGRAMS[name].arguments(np.random.default_rng(3))

@@ -31,7 +31,7 @@ def test_heights_agree(seeds):
             raise
 
 
-@pytest.mark.parametrize("seeds", BATCHES)
+@pytest.mark.parametrize("seeds", BATCHES[:3])
 def test_operands_in_a_format_agree(seeds):
     """The same programs with arrays of floats stored in part, along one of their axes."""
     stored = 0

@@ -25,6 +25,8 @@ def test_heights_agree(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_machine_code_for_other_lanes_and_portions_agrees(name):
-    program = PROGRAMS[name]
+    """As it is called, and for one of the narrower processors: programs take turns, and random ones as well."""
+    program, place = PROGRAMS[name], list(PROGRAMS).index(name)
     args, kwargs = program.arguments(np.random.default_rng(4))
-    assert_agrees_at_every_height(program.kernel, args, kwargs, COMPILED_AGAIN)
+    heights = [height for height in COMPILED_AGAIN if height != ("avx2", "generic")[place % 2]]
+    assert_agrees_at_every_height(program.kernel, args, kwargs, heights)

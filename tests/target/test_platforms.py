@@ -28,7 +28,7 @@ def machines():
     return {triple: llvm.Target.from_triple(triple).create_target_machine(opt=2) for triple in PLATFORMS}
 
 
-@pytest.mark.parametrize("place", [pytest.param(place, marks=pytest.mark.slow if place % 12 else (), id=name)
+@pytest.mark.parametrize("place", [pytest.param(place, marks=pytest.mark.slow if place % 40 else (), id=name)
                                    for place, name in enumerate(PROGRAMS)])
 def test_the_generic_form_compiles_for_other_platforms(place, machines):
     """They take turns: programs have a platform each."""
@@ -46,6 +46,7 @@ def test_the_generic_form_compiles_for_other_platforms(place, machines):
         assert machines[triple].emit_object(module)[:4]
 
 
+@pytest.mark.slow
 def test_what_is_called_there_is_in_every_library(machines):
     """Also what their processors have no instruction for."""
     args, kwargs = PROGRAMS["attention"].arguments(np.random.default_rng(5))
