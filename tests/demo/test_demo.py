@@ -51,6 +51,7 @@ def test_a_wrong_result_is_told(program):
     assert share > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
 def test_sparse_arguments_reach_torch_as_csr(kind):
     torch = pytest.importorskip("torch")

@@ -265,7 +265,7 @@ def compiled(kernel, args, lanes, features) -> list[np.ndarray]:
     return launch(made.steps, made.nest.outputs, arguments.arrays, arguments.scalars)
 
 
-QUICK = {("u8", "eight"), ("f16", "four")}
+QUICK = {("f16", "four")}
 OTHERS = [*((name, "eight" if place % 2 else "four") for place, name in enumerate(NAMES)), ("u8", "eight"),
           ("f16", "four"), ("f16", "eight"), ("bf16", "one"), ("i16", "one"), ("u64", "one")]
 OTHERS = list(dict.fromkeys(OTHERS))

@@ -35,6 +35,7 @@ def test_kinds_of_scipy(kind, make):
     assert type(made) is np.ndarray and np.allclose(made, A @ X, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["csr", "csc", "coo"])
 def test_kinds_of_torch(layout):
     torch = pytest.importorskip("torch")
