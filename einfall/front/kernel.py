@@ -675,8 +675,8 @@ def measured(held: Kernel, args: tuple, options: dict, at: Mapping | None = None
     arguments = collect(held.signature, held.__name__, args, options)
     program = held.program(arguments)
     chosen = {Rank(rank.name): np.asarray(rows) for rank, rows in (at or {}).items()}
-    assumed = tuple(assumption.tensor for assumption in program.assumptions)
-    for assumption, result in zip(program.assumptions, evaluated(program, arguments, {}, outputs=assumed)):
+    for assumption in program.assumptions:
+        (result,) = evaluated(program, arguments, {}, outputs=(assumption.tensor,))
         for place in np.argwhere(~result.array.astype(bool))[:1]:
             refuse(assumption, dict(zip(assumption.tensor.ranks, map(int, place))), arguments)
     return program, evaluated(program, arguments, chosen, measure)

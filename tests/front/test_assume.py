@@ -128,3 +128,13 @@ def test_the_text_of_a_program_says_what_is_assumed_of_its_inputs():
 
 def test_explain_says_that_assumptions_are_checked():
     assert "assumptions are checked" in str(ef.kernel(scaled).explain(X, SCALE))
+
+
+def test_the_reference_at_chosen_coordinates_evaluates_nothing_else():
+    """The whole table would be 2 TB."""
+    @ef.kernel
+    def table(A, B):
+        return (A[i] * B[k])[i, k]
+
+    A = np.arange(500_000, dtype=np.float32)
+    assert ef.reference(table, A, A, at={i: [3], k: [2]}).tolist() == [[6]]
