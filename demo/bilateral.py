@@ -61,9 +61,7 @@ def with_torch(X, spatial, tonal):
 
 
 def load():
-    clean = pictures.photograph("china.jpg")
-    noise = np.random.default_rng(0).normal(0, NOISE, clean.shape)
-    return np.clip(clean + noise, 0, 255).astype(np.float32), SPATIAL, TONAL
+    return pictures.noisy("china.jpg", NOISE), SPATIAL, TONAL
 
 
 def tiny(rng):
@@ -71,10 +69,7 @@ def tiny(rng):
 
 
 def see(result, arguments):
-    clean, noisy = pictures.photograph("china.jpg"), arguments[0]
-    before, after = pictures.noise_ratio(noisy, clean), pictures.noise_ratio(result, clean)
-    path = pictures.write("bilateral.png", np.concatenate([noisy, result], axis=1))
-    return f"noise ratio {before:.1f} dB before, {after:.1f} dB after: {path}"
+    return pictures.told("china.jpg", arguments[0], result, "bilateral.png")
 
 
 PROGRAM = Program("bilateral filter", "a photograph of 427 × 640", load, tiny, bilateral, with_numpy, with_torch, y,

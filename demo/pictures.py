@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-__all__ = ["FOLDER", "noise_ratio", "photograph", "write"]
+__all__ = ["FOLDER", "noise_ratio", "noisy", "photograph", "told", "write"]
 
 FOLDER = pathlib.Path(__file__).parent / "out"
 
@@ -29,3 +29,16 @@ def write(name: str, picture: np.ndarray) -> str:
 def noise_ratio(picture: np.ndarray, wanted: np.ndarray) -> float:
     """The peak signal to noise ratio in decibels."""
     return 10 * np.log10(255**2 / np.mean((picture - wanted) ** 2, dtype=np.float64))
+
+
+def noisy(name: str, deviation: float) -> np.ndarray:
+    """A photograph with noise of this standard deviation, the same every time."""
+    clean = photograph(name)
+    return np.clip(clean + np.random.default_rng(0).normal(0, deviation, clean.shape), 0, 255).astype(np.float32)
+
+
+def told(name: str, before: np.ndarray, after: np.ndarray, file: str) -> str:
+    """How much nearer to a photograph a picture has come, in a sentence; both are written side by side."""
+    clean = photograph(name)
+    path = write(file, np.concatenate([before, after], axis=1))
+    return (f"noise ratio {noise_ratio(before, clean):.1f} dB before, {noise_ratio(after, clean):.1f} dB after: {path}")

@@ -53,9 +53,7 @@ def with_torch(X, reach, tonal):
 
 
 def load():
-    clean = pictures.photograph("flower.jpg")
-    noise = np.random.default_rng(0).normal(0, NOISE, clean.shape)
-    return np.clip(clean + noise, 0, 255).astype(np.float32), REACH, TONAL
+    return pictures.noisy("flower.jpg", NOISE), REACH, TONAL
 
 
 def tiny(rng):
@@ -63,10 +61,7 @@ def tiny(rng):
 
 
 def see(result, arguments):
-    clean, noisy = pictures.photograph("flower.jpg"), arguments[0]
-    before, after = pictures.noise_ratio(noisy, clean), pictures.noise_ratio(result, clean)
-    path = pictures.write("smoothing.png", np.concatenate([noisy, result], axis=1))
-    return f"noise ratio {before:.1f} dB before, {after:.1f} dB after: {path}"
+    return pictures.told("flower.jpg", arguments[0], result, "smoothing.png")
 
 
 PROGRAM = Program("recursive smoothing", "427 series of 640 steps", load, tiny, smoothed, with_numpy, with_torch, y,

@@ -7,7 +7,7 @@ program with what conditions and binders say of integers: it claims nothing that
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from einfall.base.node import Node, postorder
 from einfall.cascade.explicit import make_absence_explicit
@@ -37,7 +37,7 @@ from einfall.scalar.monoids import arg_extremum, named
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 
-__all__ = ["NOWHERE", "accesses_stay_inside", "fault_finder"]
+__all__ = ["NOWHERE", "accesses_stay_inside", "fault_finder", "first_position"]
 
 NOWHERE = I64.highest  # the position of the first fault when there is none
 CASES = 4  # under how many conditions a node is looked at one by one
@@ -494,14 +494,20 @@ def fault_finder(cascade: Cascade) -> Cascade:
     outputs = []
     for tensor in explicit.outputs:
         fault = finding.of(tensor.body)
-        position: Expr = Const(0, I64)
-        for rank, extent in zip(tensor.ranks, tensor.extents):
-            position = Map(OPS["add"], (Map(OPS["multiply"], (position, extent)), Index(rank)))
-        body = Const(NOWHERE, I64) if fault is None else Select(fault, position, Const(NOWHERE, I64))
-        if tensor.ranks:
-            body = Reduce(named("min", I64), tensor.ranks, tensor.extents, (body,))
-        outputs.append(Tensor((), (), body))
+        outputs.append(first_position(tensor, lambda position, fault=fault: Const(NOWHERE, I64) if fault is None else (
+            Select(fault, position, Const(NOWHERE, I64)))))
     return Cascade(f"{cascade.name}_faults", cascade.inputs, tuple(outputs))
+
+
+def first_position(tensor: Tensor, element: Callable[[Expr], Expr]) -> Tensor:
+    """The least of what `element` gives for the flat position of each element of a tensor: NOWHERE, or the position."""
+    position: Expr = Const(0, I64)
+    for rank, extent in zip(tensor.ranks, tensor.extents):
+        position = Map(OPS["add"], (Map(OPS["multiply"], (position, extent)), Index(rank)))
+    body = element(position)
+    if tensor.ranks:
+        body = Reduce(named("min", I64), tensor.ranks, tensor.extents, (body,))
+    return Tensor((), (), body)
 
 
 class _Faults:

@@ -8,8 +8,8 @@ import numpy as np
 from einfall.base.errors import AssumptionError, Line, TraceError, user_line
 from einfall.cascade import nodes as cas
 from einfall.cascade.bounds import conjuncts
-from einfall.cascade.faults import NOWHERE
-from einfall.cascade.nodes import Access, Cascade, Domain, Index, Input, Reduce, Tensor
+from einfall.cascade.faults import NOWHERE, first_position
+from einfall.cascade.nodes import Access, Cascade, Domain, Index, Input, Tensor
 from einfall.cascade.run import run
 from einfall.cascade.scope import substitute
 from einfall.front.arguments import Arguments
@@ -17,7 +17,6 @@ from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Rank, lift, of_this_call, ordered
 from einfall.front.trace import current
 from einfall.scalar.dtypes import BOOL, I64
-from einfall.scalar.monoids import named
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 
@@ -85,15 +84,16 @@ def domains(assumptions: list[tuple[Tensor, Line | None]], same: Callable[[Expr,
                     access = left.arg if isinstance(left, Cast) and left.dtype is left.arg.dtype.computed else left
                     if _is_whole_input(access, tensor, same):
                         item = access.source
-                        found[item.name] = _narrowed(found.get(item.name), op.name, fitted_const(value, item))
+                        found[item.name] = _narrowed(found.get(item.name), op.name, _bound(value, item))
     return {name: domain for name, domain in found.items() if domain is not None}
 
 
-def fitted_const(value, item: Input) -> Const | None:
+def _bound(value, item: Input) -> Const | None:
     """The number in the type of an input; None where that type does not hold it."""
-    held = item.type.numpy.type(value).item() if item.type.is_float or item.type.holds(I64) or (
-        item.type.lowest <= value <= item.type.highest) else None
-    return Const(held, item.type) if held is not None and float(held) == float(value) else None
+    if not item.type.is_float and not item.type.lowest <= value <= item.type.highest:
+        return None
+    held = item.type.numpy.type(value).item()
+    return Const(held, item.type) if float(held) == float(value) else None
 
 
 def _is_whole_input(access: Expr, tensor: Tensor, same: Callable[[Expr, Expr], bool]) -> bool:
@@ -122,17 +122,9 @@ def _narrowed(domain: Domain | None, op: str, bound: Const | None) -> Domain | N
 
 def positions(cascade: Cascade) -> Cascade:
     """The program of the first position at which each of these conditions does not hold, NOWHERE if there is none."""
-    outputs = []
-    for tensor in cascade.outputs:
-        ranks, extents = tensor.ranks, tensor.extents
-        place: Expr = Const(0, I64)
-        for rank, extent in zip(ranks, extents):
-            place = Map(OPS["add"], (Map(OPS["multiply"], (place, extent)), Index(rank)))
-        first: Expr = Select(tensor.body, Const(NOWHERE, I64), place)
-        if ranks:
-            first = Reduce(named("min", I64), ranks, extents, (first,))
-        outputs.append(Tensor((), (), first))
-    return Cascade(cascade.name, cascade.inputs, tuple(outputs))
+    return Cascade(cascade.name, cascade.inputs, tuple(
+        first_position(tensor, lambda position, holds=tensor.body: Select(holds, Const(NOWHERE, I64), position))
+        for tensor in cascade.outputs))
 
 
 def refuse(assumption: Assumption, at: Mapping[cas.Rank, int], arguments: Arguments) -> None:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from einfall.base.node import Node, children, postorder, rewrite
 from einfall.cascade import nodes as cas
-from einfall.cascade.bounds import bounds_of, conjuncts, guarded
+from einfall.cascade.bounds import conjuncts, guarded
 from einfall.cascade.explicit import COSTLY, inline, make_absence_explicit
 from einfall.cascade.scope import bound_here
-from einfall.lower.limits import Limits
+from einfall.lower.limits import Limits, limits_of
 from einfall.lower.scatters import scatter_into, scatter_of
 from einfall.lower.updates import update_into
 from einfall.nest.check import check
@@ -617,21 +617,15 @@ def _binders(cascade: cas.Cascade) -> dict[tuple[Node, Node], frozenset]:
 
 def restricted(node: cas.Reduce) -> tuple[dict[cas.Rank, Limits], tuple[Expr, ...]]:
     """The limits that the body's conditions put on each rank, and the body with the conditions that are left."""
-    found: dict[cas.Rank, tuple[list, list]] = {rank: ([], []) for rank in node.ranks}
     if len(node.bodies) > 1 or not node.ranks:
         return dict.fromkeys(node.ranks, Limits()), node.bodies
     conditions, body = guarded(node.bodies[0], node.monoid.identity[0])
     # in one order wherever they come from, so that loops over the same coordinates are written alike
-    for condition in sorted(conditions, key=lambda item: sum(1 for _ in postorder(item))):
-        innermost = [rank for rank in node.ranks if rank in condition.free][-1:]
-        extent = dict(zip(node.ranks, node.extents)).get(*innermost) if innermost else None
-        bounds = bounds_of(condition, innermost[0], extent) if innermost else None
-        if bounds is None or (isinstance(extent, Const) and extent.value <= SHORT):
-            body = Select(condition, body, node.monoid.identity[0])
-        else:
-            found[innermost[0]][0].append(bounds)
-            found[innermost[0]][1].append(condition)
-    return {rank: Limits(tuple(bounds), tuple(held)) for rank, (bounds, held) in found.items()}, (body,)
+    conditions = sorted(conditions, key=lambda item: sum(1 for _ in postorder(item)))
+    limits, left = limits_of(conditions, node, SHORT)
+    for condition in left:
+        body = Select(condition, body, node.monoid.identity[0])
+    return limits, (body,)
 
 
 def _order_of_updates(scan: cas.Scan) -> tuple[list[int], set[int]]:

@@ -8,9 +8,9 @@ elements that stores at the place of each.
 from typing import NamedTuple
 
 from einfall.base.node import Node
-from einfall.cascade.bounds import bounds_of, guarded, target_of
+from einfall.cascade.bounds import guarded, target_of
 from einfall.cascade.nodes import Rank, Reduce
-from einfall.lower.limits import Limits
+from einfall.lower.limits import limits_of
 from einfall.scalar import memory as mem
 from einfall.scalar.dtypes import I64
 from einfall.scalar.monoids import combined
@@ -73,10 +73,9 @@ def scatter_into(lowering, node: Reduce, scatter: Scatter, buffer: mem.Buffer, o
         spans[first] = low, _map("minimum", size, _map("add", low, length))
     early = [item for item in scatter.conditions if item.free.isdisjoint((*inner, *scatter.targets))]
     later = [item for item in scatter.conditions if item not in early]
+    limits, early = limits_of(early, node)
     for rank, extent in zip(node.ranks, node.extents):
-        limits = _limits(rank, node, early)
-        early = [item for item in early if item not in limits.conditions]
-        lowering.open(rank, extent, limits)
+        lowering.open(rank, extent, limits[rank])
     _enter_where(lowering, scatter, spans, extents, [lowering.value(item) for item in early])
     for rank in inner:
         lowering.open(rank, extents[rank])
@@ -96,17 +95,6 @@ def scatter_into(lowering, node: Reduce, scatter: Scatter, buffer: mem.Buffer, o
     for rank in reversed(batch):
         lowering.close(rank, "parallel")
     lowering.restore(state)
-
-
-def _limits(rank: Rank, node: Reduce, conditions: list[Expr]) -> Limits:
-    """What conditions say of the loop over a rank of the elements, once the ranks before it are known."""
-    extents, found = dict(zip(node.ranks, node.extents)), {}
-    for condition in conditions:
-        if [item for item in node.ranks if item in condition.free][-1:] == [rank]:
-            bounds = bounds_of(condition, rank, extents[rank])
-            if bounds is not None:
-                found[condition] = bounds
-    return Limits(tuple(found.values()), tuple(found))
 
 
 def _enter_where(lowering, scatter: Scatter, spans: dict[Rank, tuple[Expr, Expr]], extents: dict[Rank, Expr],
