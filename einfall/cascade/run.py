@@ -177,7 +177,7 @@ class _Evaluation:
             case Select():
                 return self.select(node, env)
             case Cast(arg, to):
-                return self.cast(self.eval(arg, env), to, to.is_float and rounds(arg, to))
+                return self.cast(self.eval(arg, env), to, rounds(node))
             case Coordinate(arg):
                 return self.eval(arg, env)
             case Access():
@@ -213,6 +213,7 @@ class _Evaluation:
         args, ranks = self.aligned([self.eval(arg, env) for arg in node.args])
         array = np.asarray(node.op.evaluate(*(arg.array for arg in args)))
         present = fault = None
+        error = self.map_error(node, args, array)
         absent = [None if arg.present is None else ~arg.present for arg in args]
         if any(mask is not None for mask in absent):
             array, gone, decided = self.absence(node, args, absent, array)
@@ -245,7 +246,7 @@ class _Evaluation:
                     # a slope may be missing, or infinite where the argument carries no error: sqrt at 0
                     error = error + np.nan_to_num(np.abs(slope) * arg.error, nan=0.0, posinf=np.inf)
             if node.op.name == "multiply":  # a product of two differences that cancel has no error of first order
-                error = error + args[0].error * args[1].error
+                error = error + np.nan_to_num(args[0].error * args[1].error, nan=0.0, posinf=np.inf)
         return error
 
     def select(self, node: Select, env: dict) -> Value:
