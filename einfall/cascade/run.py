@@ -220,9 +220,10 @@ class _Evaluation:
             present = ~gone
             fault = _joined(*(_where(decided & ~_decides(node, place, arg, absent[place]), None, arg.fault)
                               for place, arg in enumerate(args)))
+            error = None if error is None else np.where(decided, 0.0, error)  # that value is exact
         else:
             fault = _joined(*(arg.fault for arg in args))
-        return Value(array, ranks, present, fault, self.map_error(node, args, array))
+        return Value(array, ranks, present, fault, error)
 
     def absence(self, node: Map, args: list[Value], absent: list, array: np.ndarray):
         """(values, where they are absent, where one absent argument decides alone)."""
