@@ -50,12 +50,21 @@ def running_softmax_average(S, V):
     return (ef.sum(p * V[b, k, d], over=k) / ef.sum(p, over=k))[b, t, d]
 
 
+@ef.kernel
+def against_what_was(X, Y):
+    """Points of another array, fewer or more than there are elements."""
+    highest = ef.max(ef.where(k <= t, X[b, k], -ef.inf), over=k)
+    weight = ef.sum(ef.where(k <= t, ef.exp(X[b, k] - highest), 0), over=k)
+    return (Y[t] - highest)[b, t], weight[t, b], (Y[t] * ef.sum(ef.where(k < t, X[b, k], 0), over=k))[b, t]
+
+
 PROGRAMS = ((log_cumulative_sum_exp, ("bk",)), (running_variance, ("bk",)), (what_follows, ("kd", "k")),
-            (running_softmax_average, ("bk", "bkd")))
+            (running_softmax_average, ("bk", "bkd")), (against_what_was, ("bk", "t")))
 
 
 def arguments(shapes, length: int, dtype) -> list[np.ndarray]:
-    rng, sizes = np.random.default_rng(length), {"b": 2, "k": length, "d": 3}
+    sizes = {"b": 2, "k": length, "d": 3, "t": 19}
+    rng = np.random.default_rng(length)
     return [rng.standard_normal([sizes[axis] for axis in shape]).astype(dtype) for shape in shapes]
 
 
@@ -98,11 +107,12 @@ def test_what_no_point_reads_is_not_read():
 
 @ef.kernel
 def seen_from_each_point(X):
-    """Elements that differ with the point, windows, and points of another length are reductions for each point."""
+    """Elements that differ with the point, windows, and what follows points of another length are reductions for each
+    point."""
     before = k <= t.of(k.extent)
     return (ef.sum(ef.where(before, X[k] * X[t], 0), over=k)[t],
             ef.sum(ef.where(before & (k > t - 3), X[k], 0), over=k)[t],
-            ef.sum(ef.where(k <= d.of(k.extent + 1), X[k], 0), over=k)[d])
+            ef.sum(ef.where(k > d.of(k.extent + 1), X[k], 0), over=k)[d])
 
 
 def test_other_reductions_stay():
