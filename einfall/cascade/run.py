@@ -193,8 +193,10 @@ class _Evaluation:
         """The error of rounding to a type; an infinite or missing value is exact: it agrees, or it does not."""
         if not self.measure or not dtype.is_float:
             return None
-        eps = np.finfo(dtype.computed.numpy if self.measure == "nominal" else np.float64).eps
-        return np.where(np.isfinite(array), np.abs(array) * eps, 0.0)
+        limits = np.finfo(dtype.computed.numpy if self.measure == "nominal" else np.float64)
+        size = np.abs(array)
+        least = np.where((size > 0) & (size < limits.smallest_normal), limits.smallest_subnormal, 0.0)  # underflow
+        return np.where(np.isfinite(array), size * limits.eps + least, 0.0)
 
     def aligned(self, values: list[Value]) -> tuple[list[Value], tuple[Rank, ...]]:
         """The values with one and the same rank order, axes of extent 1 where a value lacks the rank."""

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from einfall.base.errors import CompileError, TraceError
-from einfall.cascade.agreement import share_of_tolerance
+from einfall.cascade.agreement import share_of_tolerance, shares_of_tolerance
+from einfall.cascade.run import Result
 from einfall.front.arguments import memory_of
 from einfall.front.kernel import Kernel, measured
 
@@ -43,9 +44,8 @@ def check(held: Kernel, *args, **options) -> Agreement:
     shares = tuple(share_of_tolerance(_seen(result), wanted) for result, wanted in zip(results, references))
     for place, share in enumerate(shares):
         if not share <= 1:
-            found, wanted = _seen(results[place]), references[place].array
             raise CompileError(f"result {place} of {held.__name__} is {share:.3g} tolerances from the reference: "
-                               f"{_worst(found, wanted)}", known=str(program).splitlines()[0],
+                               + _worst(_seen(results[place]), references[place]), known=str(program).splitlines()[0],
                                repair="report it with this call: a kernel must never do this")
     return Agreement(held.__name__, shares)
 
@@ -56,13 +56,13 @@ def _seen(result) -> np.ndarray:
         result)
 
 
-def _worst(found: np.ndarray, wanted: np.ndarray) -> str:
-    """The element that is furthest away."""
+def _worst(found: np.ndarray, reference: Result) -> str:
+    """The element that is furthest away, in tolerances."""
+    wanted = reference.array
     if found.shape != wanted.shape:
         return f"shape {found.shape} instead of {wanted.shape}"
-    with np.errstate(all="ignore"):
-        away = np.abs(found.astype(float) - wanted.astype(float))
-    at = np.unravel_index(int(np.argmax(np.where(np.isnan(away), np.inf, away))), found.shape)
+    shares = shares_of_tolerance(found, reference)
+    at = np.unravel_index(int(np.argmax(np.where(np.isnan(shares), np.inf, shares))), found.shape)
     return f"{found[at]} instead of {wanted[at]} at {tuple(map(int, at))}"
 
 

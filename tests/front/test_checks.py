@@ -46,3 +46,11 @@ def test_a_text_is_the_program(name):
     read = ef.parse(str(traced))
     assert read.cascade is traced.cascade
     assert str(read) == str(traced)
+
+
+def test_numbers_below_the_range_of_a_type_are_as_far_as_its_least_one():
+    @ef.kernel
+    def powers(X):
+        return ef.cumprod(X[i], over=i)[i], ef.exp(-20 * X[i] * i)[i]
+
+    assert max(ef.check(powers, np.full(60, 0.17, np.float32)).shares) <= 1
