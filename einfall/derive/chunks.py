@@ -1,0 +1,376 @@
+"""A linear recurrence in chunks, as a cascade: what is sequential goes from chunk to chunk, all else is products.
+
+    S[c + 1] = (gates of chunk c) * S[c] + sum over the steps of chunk c of (the gates behind it) * k * u
+    o[c, i]  = q . (gates to i) * S[c] + sum over j <= i of (q . (gates of j+1..i) * k[j]) * u[j]
+
+Feedback is one more source (a, x), where x[i] = b[i] . S before step i is linear in S[c] and in the x before it: a
+triangular system, solved once with the columns of S[c] still open (x = W . S[c] + U), so that chunks stay independent.
+"""
+
+from collections.abc import Callable
+
+from einfall.base.node import Node, postorder, rewrite
+from einfall.cascade.explicit import is_heavy
+from einfall.cascade.nodes import Access, Cascade, History, Index, Label, Rank, Scan, State, Tensor
+from einfall.cascade.scope import carried, fresh, substitute
+from einfall.derive.decays import Decays, compare, integer, minus, plus
+from einfall.derive.linear import added, multiplied, summed
+from einfall.derive.recurrences import Read, ReadOut, Recurrence
+from einfall.scalar.nodes import Expr, Map, Select, const
+from einfall.scalar.ops import OPS
+
+__all__ = ["LEAF", "chunked"]
+
+LEAF = 8  # steps of a block whose products of gates are written out
+
+Factor = Callable[[Expr], Expr]  # of a step, at a row of the chunk
+
+
+def chunked(cascade: Cascade, recurrence: Recurrence, chunk: int) -> Cascade:
+    """The program with that recurrence in chunks of so many steps; for any number of steps.
+
+    Raises: ValueError for a recurrence that has no such form, and for a chunk below 1.
+    """
+    if recurrence.form != "chunks" or chunk < 1:
+        raise ValueError(f"chunks of {chunk} for a recurrence of the form {recurrence.form!r}: {recurrence.reason}")
+    made = _Chunks(cascade, recurrence, chunk)
+    memo: dict[Node, Node] = {}
+    if recurrence.scan.last:
+        for node in postorder(*cascade.outputs):
+            match node:
+                case Access(History(scan, place), indices) if scan is recurrence.scan and place == recurrence.place:
+                    memo[node] = made.final(indices)
+    for readout in recurrence.readouts:
+        memo[readout.reduce] = made.readout(readout)
+    return Cascade(cascade.name, cascade.inputs, tuple(rewrite(output, None, memo) for output in cascade.outputs))
+
+
+class _Chunks:
+    """The parts of the chunked program. Ranks: c the chunk, i the row (a step in it), j the column (an earlier one)."""
+
+    def __init__(self, cascade: Cascade, recurrence: Recurrence, size: int):
+        self.recurrence, self.size, self.dtype = recurrence, size, recurrence.dtype
+        taken = {node for node in postorder(*cascade.outputs) if isinstance(node, Rank)}
+        self.labels = {node.name for node in postorder(*cascade.outputs) if isinstance(node, Label)}
+        names = []
+        for name in ("chunk", "row", "col", "other"):
+            names.append(_unused(name, taken))
+            taken.add(names[-1])
+        self.chunk, self.row, self.column, self.third = names
+        scan = recurrence.scan
+        self.keys, self.axes = recurrence.keys, recurrence.axes
+        self.extents = dict(zip(recurrence.axes, recurrence.extents))
+        self.values = tuple(axis for axis in self.axes if axis not in self.keys)
+        self.inner = {}  # the names of the keys where W meets the state
+        for key in self.keys:
+            self.inner[key] = fresh(key, taken)
+            taken.add(self.inner[key])
+        self.count = over(plus(scan.extent, size - 1), size)
+        free = frozenset().union(*(gate.free for gate in recurrence.gates))
+        gated = tuple(axis for axis in self.axes if axis in free)
+        self.decays = None if not recurrence.gates else Decays(
+            self.gate(Index(self.row)), self.row, self.column, gated, self.sizes(gated), size)
+        self.on_keys = recurrence.kind == "key-wise"
+        self.on_values = recurrence.kind == "value-wise"
+        self.sources = [(self.factor(source.k), self.factor(source.u)) for source in recurrence.sources]
+        self.a = [self.factor(pair.a) for pair in recurrence.feedback]
+        self.b = [self.factor(pair.b) for pair in recurrence.feedback]
+        self.solved = self.solution() if recurrence.feedback else ()
+        self.states = self.state_scan()
+
+    def sizes(self, axes: tuple[Rank, ...]) -> tuple[Expr, ...]:
+        return tuple(self.extents[axis] for axis in axes)
+
+    # Steps of chunks
+
+    def step(self, row: Expr) -> Expr:
+        """How many steps of the recurrence are before that row."""
+        return plus(Map(OPS["multiply"], (Index(self.chunk), integer(self.size))), row)
+
+    def exists(self, row: Expr) -> Expr:
+        """Whether there is such a step: the last chunk may have fewer."""
+        return compare("less", self.step(row), self.recurrence.scan.extent)
+
+    def when(self, step: Expr) -> Expr:
+        """The coordinate of a step, and the step of a coordinate."""
+        scan = self.recurrence.scan
+        return minus(minus(scan.extent, integer(1)), step) if scan.reverse else step
+
+    def at(self, expr: Expr, time: Rank, row: Expr, beyond: float) -> Expr:
+        """What depends on the step, at a row; what is costly to compute is computed once for each step."""
+        outside = const(beyond, expr.dtype)
+        if time not in expr.free:
+            return Select(self.exists(row), expr, outside)
+        when = self.when(self.step(row))
+        if not is_heavy(expr):
+            return Select(self.exists(row), substitute(expr, {time: when}), outside)
+        own = tuple(axis for axis in self.axes if axis in expr.free)
+        tensor = Tensor((time, *own), (self.recurrence.scan.extent, *self.sizes(own)), expr)
+        return Select(self.exists(row), Access(tensor, (when, *map(Index, own)), None), outside)
+
+    def factor(self, expr: Expr) -> Factor:
+        return lambda row: self.at(expr, self.recurrence.scan.rank, row, 0)
+
+    def gate(self, row: Expr) -> Expr:
+        return self.at(multiplied(self.recurrence.gates, self.dtype), self.recurrence.scan.rank, row, 1)
+
+    def since_start(self, row: Expr, *, strict: bool) -> Expr | None:
+        """The gates of the chunk to that row; None for 1."""
+        return self.decays and self.decays.since(self.size, row, strict=strict)
+
+    def times(self, *factors: Expr | None) -> Expr:
+        return multiplied([factor for factor in factors if factor is not None], self.dtype)
+
+    def over_keys(self, body: Expr) -> Expr:
+        return summed(self.keys, self.sizes(self.keys), body)
+
+    def or_nothing(self, condition: Expr, value: Expr) -> Expr:
+        """Absent where the condition does not hold."""
+        return Select(condition, value, const(0, self.dtype))
+
+    # Scores
+
+    def scores(self, row_factor: Factor, column_factor: Factor, row: Expr, column: Expr, *, strict: bool) -> Expr:
+        """sum over the keys of a factor of the row, the gates between, and a factor of the column; absent where the
+        column is behind the row (or is the row, if strict)."""
+        order = compare("less" if strict else "less_equal", column, row)
+        if self.on_keys:
+            score = self.halved_scores(row_factor, column_factor, row, column, strict=strict)
+        else:
+            score = self.over_keys(self.times(row_factor(row), column_factor(column)))
+            if self.decays is not None and not self.on_values:
+                score = self.times(self.decays.between(row, column, strict=strict), score)
+        return self.or_nothing(order, score)
+
+    def square(self, scores: Expr) -> Tensor:
+        """Scores over chunks, rows and columns."""
+        return Tensor((self.chunk, self.row, self.column), (self.count, integer(self.size), integer(self.size)), scores)
+
+    def levels(self) -> list[int]:
+        """The sizes of the blocks that are brought together two by two."""
+        sizes = []
+        block = LEAF
+        while block < self.size:
+            sizes.append(block)
+            block *= 2
+        return sizes
+
+    def halved_scores(self, row_factor: Factor, column_factor: Factor, row: Expr, column: Expr, *,
+                      strict: bool) -> Expr:
+        """Scores whose gates depend on keys: cut at a boundary between column and row, each side's product is a factor
+        of its own, and both are products of some of the gates."""
+        found = self.leaf_scores(row_factor, column_factor, row, column, strict=strict)
+        for block in self.levels():  # the largest blocks that they are not both in come to stand outermost
+            is_cut = compare("not_equal", over(row, block), over(column, block))
+            pair = self.pair_scores(row_factor, column_factor, block, strict=strict)
+            found = Select(is_cut, Access(pair, (Index(self.chunk), over(row, 2 * block), within(row, block),
+                                                 within(column, block)), None), found)
+        return found
+
+    def pair_scores(self, row_factor: Factor, column_factor: Factor, block: int, *, strict: bool) -> Tensor:
+        """The scores of the second of each two blocks with the first: over chunks, pairs, rows and columns of them."""
+        begin = Map(OPS["multiply"], (Index(self.third), integer(2 * block)))
+        row, column = plus(begin, plus(Index(self.row), block)), plus(begin, Index(self.column))
+        left = self.times(row_factor(row), self.decays.since(block, row, strict=strict))
+        right = self.times(column_factor(column), self.decays.until(block, column))
+        if self.size % (2 * block):  # the last pair has fewer rows, or none
+            left = self.or_nothing(compare("less", row, integer(self.size)), left)
+            right = self.or_nothing(compare("less", column, integer(self.size)), right)
+        extents = (self.count, integer(-(-self.size // (2 * block))), integer(block), integer(block))
+        ranks = (self.chunk, self.third, self.row, self.column)
+        return Tensor(ranks, extents, self.over_keys(self.times(left, right)))
+
+    def leaf_scores(self, row_factor: Factor, column_factor: Factor, row: Expr, column: Expr, *, strict: bool) -> Expr:
+        """The scores of rows with columns in the same smallest block: products of gates, one step further back at a
+        time."""
+        here, back = Index(self.row), Index(self.third)
+        label = Label("back")
+        product = Access(History(self.decays.back(self.third, self.leaf, self.gate_back, label, strict=strict), 0),
+                         (back, *map(Index, self.decays.axes)), None)
+        right = self.or_nothing(self.is_in_leaf(back), column_factor(minus(here, back)))
+        body = self.over_keys(self.times(row_factor(here), product, right))
+        tensor = Tensor((self.chunk, self.row, self.third), (self.count, integer(self.size), integer(self.leaf)), body)
+        return Access(tensor, (Index(self.chunk), row, minus(row, column)), None)
+
+    @property
+    def leaf(self) -> int:
+        return min(LEAF, self.size)
+
+    def is_in_leaf(self, back: Expr) -> Expr:
+        """Whether the step so far behind the row is in the smallest block of the row."""
+        return compare("less_equal", back, within(Index(self.row), self.leaf))
+
+    def gate_back(self, back: Expr) -> Expr:
+        """The gate so many steps behind the row, of those in its smallest block."""
+        return Select(self.is_in_leaf(back), self.gate(minus(Index(self.row), back)), const(1, self.dtype))
+
+    # Feedback
+
+    def solution(self) -> tuple[Scan, Scan]:
+        """x = W . S[c] + U at each row, by forward substitution: once row i is known, it is taken to all rows behind."""
+        pairs = range(len(self.a))
+        row, now, third = Index(self.column), Index(self.row), Index(self.third)
+        known = [[self.scores(b, a, row, now, strict=True) for a in self.a] for b in self.b]
+        weights = [self.times(self.b[place](row), self.since_start(row, strict=True)) for place in pairs]
+        rests = [added((summed((self.third,), (integer(self.size),), self.times(
+            self.scores(self.b[place], k, row, third, strict=True), u(third))) for k, u in self.sources), self.dtype)
+            for place in pairs]
+        return self.substitution("W", self.keys, weights, known), self.substitution("U", self.values, rests, known)
+
+    def substitution(self, name: str, axes: tuple[Rank, ...], inits: list[Expr], known: list[list[Expr]]) -> Scan:
+        own, label = (self.column, *axes), Label(name)
+
+        def state(place: int, row: Rank) -> Expr:
+            return Access(State(label, place, self.dtype, len(own), ()), tuple(map(Index, (row, *axes))), None)
+
+        is_behind = compare("less", Index(self.row), Index(self.column))
+        steps = [Select(is_behind, added([state(place, self.column), *(
+            self.times(score, state(other, self.row)) for other, score in enumerate(row))], self.dtype),
+            state(place, self.column)) for place, row in enumerate(known)]
+        extents = (integer(self.size), *self.sizes(axes))
+        return carried(Scan(self.row, integer(self.size), label, (own,) * len(inits), (extents,) * len(inits),
+                            tuple(inits), tuple(steps), False, False, True))
+
+    def fed_back(self, place: int, row: Expr, state: Callable[[tuple[Rank, ...]], Expr]) -> Expr:
+        """x of one feedback term at a row, from the state at the start of the chunk."""
+        w, u = self.solved
+        inner = tuple(self.inner[key] for key in self.keys)
+        weight = Access(History(w, place), (row, *map(Index, inner)), None)
+        start = state(tuple(self.inner.get(axis, axis) for axis in self.axes))
+        rest = Access(History(u, place), (row, *map(Index, self.values)), None)
+        return added((summed(inner, self.sizes(self.keys), self.times(weight, start)), rest), self.dtype)
+
+    def pairs(self, state: Callable[[tuple[Rank, ...]], Expr]) -> list[tuple[Factor, Factor]]:
+        """All that is added, as factors over keys and over values: sources, and feedback."""
+        return self.sources + [(a, lambda row, place=place: self.fed_back(place, row, state))
+                               for place, a in enumerate(self.a)]
+
+    # States
+
+    def state_scan(self) -> Scan:
+        """The states after each chunk."""
+        recurrence = self.recurrence
+        label = Label(self.unused_label("states"))
+
+        def state(axes: tuple[Rank, ...]) -> Expr:
+            return Access(State(label, 0, self.dtype, len(axes), ()), tuple(map(Index, axes)), None)
+
+        row = Index(self.row)
+        behind = self.decays and self.decays.until(self.size, row)
+        kept = self.times(self.decays and self.decays.whole(), state(self.axes))
+        total = [kept]
+        for k, u in self.pairs(state):
+            total.append(summed((self.row,), (integer(self.size),), self.times(behind, k(row), u(row))))
+        return carried(Scan(self.chunk, self.count, label, (self.axes,), (self.sizes(self.axes),),
+                            (recurrence.scan.inits[recurrence.place],), (added(total, self.dtype),),
+                            not recurrence.scan.last, False, recurrence.scan.last))
+
+    def unused_label(self, name: str) -> str:
+        while name in self.labels:
+            name += "_"
+        return name
+
+    def at_start(self, axes: tuple[Rank, ...]) -> Expr:
+        """The state at the start of the chunk."""
+        return Access(History(self.states, 0), tuple(map(Index, (self.chunk, *axes))), None)
+
+    def final(self, indices: tuple[Expr, ...]) -> Expr:
+        """The last state."""
+        scan = self.recurrence.scan
+        found = dict(zip(scan.axes[self.recurrence.place], indices))
+        return Access(History(self.states, 0), tuple(found.get(axis, Index(axis)) for axis in self.axes), None)
+
+    # Read-outs
+
+    def readout(self, readout: ReadOut) -> Expr:
+        """What a sum over the keys becomes."""
+        parts = [self.read(one) for one in readout.reads]
+        return added(parts if readout.rest is None else [*parts, readout.rest], self.dtype)
+
+    def read(self, read: Read) -> Expr:
+        """A tensor over chunks, rows and values, read at the chunk and the row of the step.
+
+        It is one of its own, not written in place of the sum: what rows of a chunk share is then computed for them
+        together.
+        """
+        scan, row = self.recurrence.scan, Index(self.row)
+
+        def q(row: Expr) -> Expr:
+            return self.at(read.q, read.time, row, 0)
+
+        total = [self.from_start(q, row), *(self.from_steps(q, k, u) for k, u in self.pairs(self.at_start))]
+        ranks = (self.chunk, self.row, *self.values)
+        extents = (self.count, integer(self.size), *self.sizes(self.values))
+        tensor = Tensor(ranks, extents, added(total, self.dtype))
+        step = self.when(Index(read.time))
+        own = [axis for axis in scan.axes[self.recurrence.place] if axis not in self.keys]
+        places = dict(zip(own, read.values))
+        return Access(tensor, (over(step, self.size), within(step, self.size),
+                               *(places.get(axis, Index(axis)) for axis in self.values)), None)
+
+    def from_start(self, q: Factor, row: Expr) -> Expr:
+        """What the state at the start of the chunk is read as."""
+        since = self.since_start(row, strict=self.strict)
+        if self.on_keys:
+            return self.over_keys(self.times(q(row), since, self.at_start(self.axes)))
+        return self.times(since, self.over_keys(self.times(q(row), self.at_start(self.axes))))
+
+    @property
+    def strict(self) -> bool:
+        """Whether states are read before their step."""
+        return self.recurrence.scan.exclusive
+
+    def from_steps(self, q: Factor, k: Factor, u: Factor) -> Expr:
+        """What the steps of the chunk have added, as it is read."""
+        column = Index(self.column)
+        scores = self.scores(q, k, Index(self.row), column, strict=self.strict)
+        if self.on_values:
+            return self.halved_values(scores, u)
+        return summed((self.column,), (integer(self.size),), self.times(scores, u(column)))
+
+    def halved_values(self, scores: Expr, u: Factor) -> Expr:
+        """What scores without gates and values with them make: cut as scores are whose gates depend on keys."""
+        row = Index(self.row)
+        whole = self.square(scores)
+
+        def score(column: Expr) -> Expr:
+            return Access(whole, (Index(self.chunk), row, column), None)
+
+        parts = [self.leaf_values(score, u)]
+        for block in self.levels():
+            column = plus(Map(OPS["multiply"], (over(row, 2 * block), integer(2 * block))), Index(self.third))
+            product = self.times(score(column), self.decays.until(block, column), u(column))
+            total = self.times(self.decays.since(block, row, strict=self.strict),
+                               summed((self.third,), (integer(block),), product))
+            is_second = compare("equal", within(over(row, block), 2), integer(1))
+            parts.append(self.or_nothing(is_second, total))
+        return added(parts, self.dtype)
+
+    def leaf_values(self, score: Factor, u: Factor) -> Expr:
+        """The same in the smallest blocks, one step further back at a time, with the product of gates beside."""
+        label, back = Label("back"), Index(self.third)
+        column = minus(Index(self.row), back)
+        products = self.decays.back(self.third, self.leaf, self.gate_back, label, strict=self.strict)
+        total = Access(State(label, 1, self.dtype, len(self.values), ()), tuple(map(Index, self.values)), None)
+        product = Access(State(label, 0, self.dtype, len(self.decays.axes), ()),
+                         tuple(map(Index, self.decays.axes)), None)
+        more = self.or_nothing(self.is_in_leaf(back), self.times(score(column), product, u(column)))
+        scan = carried(Scan(self.third, products.extent, label, (*products.axes, self.values),
+                            (*products.extents, self.sizes(self.values)), (*products.inits, const(0, self.dtype)),
+                            (*products.steps, added((total, more), self.dtype)), False, False, True))
+        return Access(History(scan, 1), tuple(map(Index, self.values)), None)
+
+
+def over(row: Expr, block: int) -> Expr:
+    """The block of a row."""
+    return Map(OPS["floor_divide"], (row, integer(block)))
+
+
+def within(row: Expr, block: int) -> Expr:
+    """The place of a row in its block."""
+    return Map(OPS["remainder"], (row, integer(block)))
+
+
+def _unused(name: str, taken: set[Rank]) -> Rank:
+    rank = Rank(name)
+    return fresh(rank, taken) if rank in taken else rank
