@@ -12,8 +12,8 @@ from collections.abc import Callable
 from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.explicit import is_heavy
 from einfall.cascade.nodes import Access, Cascade, History, Index, Label, Rank, Scan, State, Tensor
-from einfall.cascade.scope import carried, fresh, substitute
-from einfall.derive.decays import Decays, compare, integer, minus, plus
+from einfall.cascade.scope import fresh, substitute
+from einfall.derive.decays import Decays, Labels, compare, integer, minus, plus
 from einfall.derive.linear import added, multiplied, summed
 from einfall.derive.recurrences import Read, ReadOut, Recurrence
 from einfall.scalar.nodes import Expr, Map, Select, const
@@ -51,7 +51,7 @@ class _Chunks:
     def __init__(self, cascade: Cascade, recurrence: Recurrence, size: int):
         self.recurrence, self.size, self.dtype = recurrence, size, recurrence.dtype
         taken = {node for node in postorder(*cascade.outputs) if isinstance(node, Rank)}
-        self.labels = {node.name for node in postorder(*cascade.outputs) if isinstance(node, Label)}
+        self.labels = Labels(node for node in postorder(*cascade.outputs) if isinstance(node, Scan))
         names = []
         for name in ("chunk", "row", "col", "other"):
             names.append(_unused(name, taken))
@@ -69,7 +69,7 @@ class _Chunks:
         free = frozenset().union(*(gate.free for gate in recurrence.gates))
         gated = tuple(axis for axis in self.axes if axis in free)
         self.decays = None if not recurrence.gates else Decays(
-            self.gate(Index(self.row)), self.row, self.column, gated, self.sizes(gated), size)
+            self.gate(Index(self.row)), self.row, self.column, gated, self.sizes(gated), size, self.labels)
         self.on_keys = recurrence.kind == "key-wise"
         self.on_values = recurrence.kind == "value-wise"
         self.sources = [(self.factor(source.k), self.factor(source.u)) for source in recurrence.sources]
@@ -133,18 +133,18 @@ class _Chunks:
     def scores(self, row_factor: Factor, column_factor: Factor, row: Expr, column: Expr, *, strict: bool) -> Expr:
         """sum over the keys of a factor of the row, the gates between, and a factor of the column; absent where the
         column is behind the row (or is the row, if strict)."""
-        order = compare("less" if strict else "less_equal", column, row)
         if self.on_keys:
             score = self.halved_scores(row_factor, column_factor, row, column, strict=strict)
         else:
             score = self.over_keys(self.times(row_factor(row), column_factor(column)))
             if self.decays is not None and not self.on_values:
-                score = self.times(self.decays.between(row, column, strict=strict), score)
-        return self.or_nothing(order, score)
+                score = self.times(self.decays.between_all(row, column, strict=strict), score)
+        return self.or_nothing(self.is_earlier(row, column, strict=strict), score)
 
     def square(self, scores: Expr) -> Tensor:
         """Scores over chunks, rows and columns."""
-        return Tensor((self.chunk, self.row, self.column), (self.count, integer(self.size), integer(self.size)), scores)
+        extents = (self.count, integer(self.size), integer(self.size))
+        return Tensor((self.chunk, self.row, self.column), extents, scores)
 
     def levels(self) -> list[int]:
         """The sizes of the blocks that are brought together two by two."""
@@ -159,7 +159,9 @@ class _Chunks:
                       strict: bool) -> Expr:
         """Scores whose gates depend on keys: cut at a boundary between column and row, each side's product is a factor
         of its own, and both are products of some of the gates."""
-        found = self.leaf_scores(row_factor, column_factor, row, column, strict=strict)
+        leaf = self.leaf_scores(row_factor, column_factor, strict=strict)
+        found: Expr = Access(leaf, (Index(self.chunk), over(row, self.leaf), within(row, self.leaf),
+                                    within(column, self.leaf)), None)
         for block in self.levels():  # the largest blocks that they are not both in come to stand outermost
             is_cut = compare("not_equal", over(row, block), over(column, block))
             pair = self.pair_scores(row_factor, column_factor, block, strict=strict)
@@ -167,47 +169,61 @@ class _Chunks:
                                                  within(column, block)), None), found)
         return found
 
-    def pair_scores(self, row_factor: Factor, column_factor: Factor, block: int, *, strict: bool) -> Tensor:
-        """The scores of the second of each two blocks with the first: over chunks, pairs, rows and columns of them."""
+    def pair(self, block: int) -> tuple[Expr, Expr, int]:
+        """A row in the second of two blocks and a column in the first, both as rows of the chunk; how many pairs."""
         begin = Map(OPS["multiply"], (Index(self.third), integer(2 * block)))
         row, column = plus(begin, plus(Index(self.row), block)), plus(begin, Index(self.column))
+        return row, column, -(-self.size // (2 * block))
+
+    def in_chunk(self, row: Expr, block: int, value: Expr) -> Expr:
+        """Absent where the last block of the chunk has no such row: it may have fewer."""
+        return self.or_nothing(compare("less", row, integer(self.size)), value) if self.size % block else value
+
+    def pair_scores(self, row_factor: Factor, column_factor: Factor, block: int, *, strict: bool) -> Tensor:
+        """The scores of the second of each two blocks with the first: over chunks, pairs, rows and columns of them."""
+        row, column, pairs = self.pair(block)
         left = self.times(row_factor(row), self.decays.since(block, row, strict=strict))
         right = self.times(column_factor(column), self.decays.until(block, column))
-        if self.size % (2 * block):  # the last pair has fewer rows, or none
-            left = self.or_nothing(compare("less", row, integer(self.size)), left)
-            right = self.or_nothing(compare("less", column, integer(self.size)), right)
-        extents = (self.count, integer(-(-self.size // (2 * block))), integer(block), integer(block))
+        body = self.over_keys(self.times(self.in_chunk(row, 2 * block, left), self.in_chunk(column, 2 * block, right)))
         ranks = (self.chunk, self.third, self.row, self.column)
-        return Tensor(ranks, extents, self.over_keys(self.times(left, right)))
-
-    def leaf_scores(self, row_factor: Factor, column_factor: Factor, row: Expr, column: Expr, *, strict: bool) -> Expr:
-        """The scores of rows with columns in the same smallest block: products of gates, one step further back at a
-        time."""
-        here, back = Index(self.row), Index(self.third)
-        label = Label("back")
-        product = Access(History(self.decays.back(self.third, self.leaf, self.gate_back, label, strict=strict), 0),
-                         (back, *map(Index, self.decays.axes)), None)
-        right = self.or_nothing(self.is_in_leaf(back), column_factor(minus(here, back)))
-        body = self.over_keys(self.times(row_factor(here), product, right))
-        tensor = Tensor((self.chunk, self.row, self.third), (self.count, integer(self.size), integer(self.leaf)), body)
-        return Access(tensor, (Index(self.chunk), row, minus(row, column)), None)
+        return Tensor(ranks, (self.count, integer(pairs), integer(block), integer(block)), body)
 
     @property
     def leaf(self) -> int:
+        """The size of the smallest blocks, whose products of gates are written out."""
         return min(LEAF, self.size)
 
-    def is_in_leaf(self, back: Expr) -> Expr:
-        """Whether the step so far behind the row is in the smallest block of the row."""
-        return compare("less_equal", back, within(Index(self.row), self.leaf))
+    def in_leaf(self, rank: Rank) -> Expr:
+        """A row in a smallest block, as a row of the chunk."""
+        return plus(Map(OPS["multiply"], (Index(self.third), integer(self.leaf))), Index(rank))
 
-    def gate_back(self, back: Expr) -> Expr:
-        """The gate so many steps behind the row, of those in its smallest block."""
-        return Select(self.is_in_leaf(back), self.gate(minus(Index(self.row), back)), const(1, self.dtype))
+    def leaf_decay(self, *, strict: bool) -> Expr:
+        """The product of the gates behind the column of a smallest block to its row."""
+        row = self.in_leaf(self.row)
+        gate = self.gate(row)
+        if self.size % self.leaf:
+            gate = Select(compare("less", row, integer(self.size)), gate, const(1, self.dtype))
+        return Decays(gate, self.row, self.column, self.decays.axes, self.decays.extents, self.leaf,
+                      self.labels).between(strict=strict)
+
+    def leaf_scores(self, row_factor: Factor, column_factor: Factor, *, strict: bool) -> Tensor:
+        """The scores in the smallest blocks: over chunks, blocks, rows and columns of them."""
+        row, column = self.in_leaf(self.row), self.in_leaf(self.column)
+        left = self.in_chunk(row, self.leaf, row_factor(row))
+        right = self.in_chunk(column, self.leaf, column_factor(column))
+        body = self.over_keys(self.times(left, self.leaf_decay(strict=strict), right))
+        leaf = integer(self.leaf)
+        extents = (self.count, integer(-(-self.size // self.leaf)), leaf, leaf)
+        return Tensor((self.chunk, self.third, self.row, self.column), extents,
+                      self.or_nothing(self.is_earlier(Index(self.row), Index(self.column), strict=strict), body))
+
+    def is_earlier(self, row: Expr, column: Expr, *, strict: bool) -> Expr:
+        return compare("less" if strict else "less_equal", column, row)
 
     # Feedback
 
     def solution(self) -> tuple[Scan, Scan]:
-        """x = W . S[c] + U at each row, by forward substitution: once row i is known, it is taken to all rows behind."""
+        """x = W . S[c] + U at each row, by substitution: once a row is known, it is taken to all rows behind it."""
         pairs = range(len(self.a))
         row, now, third = Index(self.column), Index(self.row), Index(self.third)
         known = [[self.scores(b, a, row, now, strict=True) for a in self.a] for b in self.b]
@@ -218,18 +234,25 @@ class _Chunks:
         return self.substitution("W", self.keys, weights, known), self.substitution("U", self.values, rests, known)
 
     def substitution(self, name: str, axes: tuple[Rank, ...], inits: list[Expr], known: list[list[Expr]]) -> Scan:
-        own, label = (self.column, *axes), Label(name)
+        """The scan over rows that are known, whose states are all rows: each row changes until it is known."""
+        own, extents = (self.column, *axes), (integer(self.size), *self.sizes(axes))
 
-        def state(place: int, row: Rank) -> Expr:
-            return Access(State(label, place, self.dtype, len(own), ()), tuple(map(Index, (row, *axes))), None)
+        def build(label: Label) -> Scan:
+            def state(place: int, row: Rank) -> Expr:
+                return self.state(label, place, (row, *axes))
 
-        is_behind = compare("less", Index(self.row), Index(self.column))
-        steps = [Select(is_behind, added([state(place, self.column), *(
-            self.times(score, state(other, self.row)) for other, score in enumerate(row))], self.dtype),
-            state(place, self.column)) for place, row in enumerate(known)]
-        extents = (integer(self.size), *self.sizes(axes))
-        return carried(Scan(self.row, integer(self.size), label, (own,) * len(inits), (extents,) * len(inits),
-                            tuple(inits), tuple(steps), False, False, True))
+            is_behind = compare("less", Index(self.row), Index(self.column))
+            steps = [Select(is_behind, added([state(place, self.column), *(
+                self.times(score, state(other, self.row)) for other, score in enumerate(row))], self.dtype),
+                state(place, self.column)) for place, row in enumerate(known)]
+            return Scan(self.row, integer(self.size), label, (own,) * len(inits), (extents,) * len(inits),
+                        tuple(inits), tuple(steps), False, False, True)
+
+        return self.labels.scan(name, build)
+
+    def state(self, label: Label, place: int, axes: tuple[Rank, ...]) -> Expr:
+        """A state of a scan as its steps read it."""
+        return Access(State(label, place, self.dtype, len(axes), ()), tuple(map(Index, axes)), None)
 
     def fed_back(self, place: int, row: Expr, state: Callable[[tuple[Rank, ...]], Expr]) -> Expr:
         """x of one feedback term at a row, from the state at the start of the chunk."""
@@ -249,26 +272,20 @@ class _Chunks:
 
     def state_scan(self) -> Scan:
         """The states after each chunk."""
-        recurrence = self.recurrence
-        label = Label(self.unused_label("states"))
-
-        def state(axes: tuple[Rank, ...]) -> Expr:
-            return Access(State(label, 0, self.dtype, len(axes), ()), tuple(map(Index, axes)), None)
-
-        row = Index(self.row)
+        scan, place, row = self.recurrence.scan, self.recurrence.place, Index(self.row)
         behind = self.decays and self.decays.until(self.size, row)
-        kept = self.times(self.decays and self.decays.whole(), state(self.axes))
-        total = [kept]
-        for k, u in self.pairs(state):
-            total.append(summed((self.row,), (integer(self.size),), self.times(behind, k(row), u(row))))
-        return carried(Scan(self.chunk, self.count, label, (self.axes,), (self.sizes(self.axes),),
-                            (recurrence.scan.inits[recurrence.place],), (added(total, self.dtype),),
-                            not recurrence.scan.last, False, recurrence.scan.last))
 
-    def unused_label(self, name: str) -> str:
-        while name in self.labels:
-            name += "_"
-        return name
+        def build(label: Label) -> Scan:
+            def state(axes: tuple[Rank, ...]) -> Expr:
+                return self.state(label, 0, axes)
+
+            total = [self.times(self.decays and self.decays.whole(), state(self.axes))]
+            for k, u in self.pairs(state):
+                total.append(summed((self.row,), (integer(self.size),), self.times(behind, k(row), u(row))))
+            return Scan(self.chunk, self.count, label, (self.axes,), (self.sizes(self.axes),), (scan.inits[place],),
+                        (added(total, self.dtype),), not scan.last, False, scan.last)
+
+        return self.labels.scan("states", build)
 
     def at_start(self, axes: tuple[Rank, ...]) -> Expr:
         """The state at the start of the chunk."""
@@ -330,35 +347,40 @@ class _Chunks:
 
     def halved_values(self, scores: Expr, u: Factor) -> Expr:
         """What scores without gates and values with them make: cut as scores are whose gates depend on keys."""
-        row = Index(self.row)
-        whole = self.square(scores)
-
-        def score(column: Expr) -> Expr:
-            return Access(whole, (Index(self.chunk), row, column), None)
-
-        parts = [self.leaf_values(score, u)]
+        whole, row = self.square(scores), Index(self.row)
+        found: Expr = self.block_values(self.leaf_values(whole, u), over(row, self.leaf), self.leaf)
         for block in self.levels():
-            column = plus(Map(OPS["multiply"], (over(row, 2 * block), integer(2 * block))), Index(self.third))
-            product = self.times(score(column), self.decays.until(block, column), u(column))
-            total = self.times(self.decays.since(block, row, strict=self.strict),
-                               summed((self.third,), (integer(block),), product))
+            pair = self.block_values(self.pair_values(whole, u, block), over(row, 2 * block), block)
             is_second = compare("equal", within(over(row, block), 2), integer(1))
-            parts.append(self.or_nothing(is_second, total))
-        return added(parts, self.dtype)
+            found = added((found, self.or_nothing(is_second, pair)), self.dtype)
+        return found
 
-    def leaf_values(self, score: Factor, u: Factor) -> Expr:
-        """The same in the smallest blocks, one step further back at a time, with the product of gates beside."""
-        label, back = Label("back"), Index(self.third)
-        column = minus(Index(self.row), back)
-        products = self.decays.back(self.third, self.leaf, self.gate_back, label, strict=self.strict)
-        total = Access(State(label, 1, self.dtype, len(self.values), ()), tuple(map(Index, self.values)), None)
-        product = Access(State(label, 0, self.dtype, len(self.decays.axes), ()),
-                         tuple(map(Index, self.decays.axes)), None)
-        more = self.or_nothing(self.is_in_leaf(back), self.times(score(column), product, u(column)))
-        scan = carried(Scan(self.third, products.extent, label, (*products.axes, self.values),
-                            (*products.extents, self.sizes(self.values)), (*products.inits, const(0, self.dtype)),
-                            (*products.steps, added((total, more), self.dtype)), False, False, True))
-        return Access(History(scan, 1), tuple(map(Index, self.values)), None)
+    def block_values(self, values: Tensor, place: Expr, block: int) -> Expr:
+        """What values over chunks, blocks and rows of them are at a row."""
+        indices = (Index(self.chunk), place, within(Index(self.row), block), *map(Index, self.values))
+        return Access(values, indices, None)
+
+    def pair_values(self, scores: Tensor, u: Factor, block: int) -> Tensor:
+        """What the second of each two blocks has of the first: over chunks, pairs, rows of them and values."""
+        row, column, pairs = self.pair(block)
+        score = Access(scores, (Index(self.chunk), row, column), None)
+        score = self.in_chunk(row, 2 * block, self.in_chunk(column, 2 * block, score))
+        right = self.in_chunk(column, 2 * block, self.times(self.decays.until(block, column), u(column)))
+        since = self.in_chunk(row, 2 * block, self.decays.since(block, row, strict=self.strict))
+        body = self.times(since, summed((self.column,), (integer(block),), self.times(score, right)))
+        extents = (self.count, integer(pairs), integer(block), *self.sizes(self.values))
+        return Tensor((self.chunk, self.third, self.row, *self.values), extents, body)
+
+    def leaf_values(self, scores: Tensor, u: Factor) -> Tensor:
+        """What the smallest blocks have of themselves: over chunks, blocks, rows of them and values."""
+        row, column, size = self.in_leaf(self.row), self.in_leaf(self.column), self.leaf
+        score = Access(scores, (Index(self.chunk), row, column), None)
+        score = self.in_chunk(row, size, self.in_chunk(column, size, score))
+        score = self.or_nothing(self.is_earlier(Index(self.row), Index(self.column), strict=self.strict), score)
+        body = self.times(score, self.leaf_decay(strict=self.strict), self.in_chunk(column, size, u(column)))
+        extents = (self.count, integer(-(-self.size // size)), integer(size), *self.sizes(self.values))
+        return Tensor((self.chunk, self.third, self.row, *self.values), extents,
+                      summed((self.column,), (integer(size),), body))
 
 
 def over(row: Expr, block: int) -> Expr:

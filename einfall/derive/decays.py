@@ -4,7 +4,8 @@ So a gate of 0, below 0 or NaN needs no case of its own. `row` is the rank of th
 not depend on an axis of the state does not have it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import count
 
 from einfall.cascade.nodes import Access, History, Index, Label, Rank, Scan, State
 from einfall.cascade.scope import carried
@@ -12,7 +13,7 @@ from einfall.scalar.dtypes import I64
 from einfall.scalar.nodes import Const, Expr, Map, Select, const
 from einfall.scalar.ops import OPS
 
-__all__ = ["Decays", "compare", "integer", "minus", "plus"]
+__all__ = ["Decays", "Labels", "compare", "integer", "minus", "plus"]
 
 
 def integer(value: int) -> Const:
@@ -31,6 +32,22 @@ def minus(left: Expr, right: Expr) -> Expr:
     return Map(OPS["subtract"], (left, right))
 
 
+class Labels:
+    """Gives scans labels: one for each, as proofs about accesses ask; scans that are the same stay the same."""
+
+    def __init__(self, scans: Iterable[Scan]):
+        self.scans = {scan.label: scan for scan in scans}
+
+    def scan(self, name: str, build: Callable[[Label], Scan]) -> Scan:
+        """What `build` makes of the first label of that name that is free, or that the same scan has."""
+        for number in count(1):
+            label = Label(name if number == 1 else f"{name}_{number}")
+            scan = carried(build(label))
+            if self.scans.setdefault(label, scan) is scan:
+                return scan
+        raise AssertionError
+
+
 class Decays:
     """The products of the gates of one chunk.
 
@@ -38,51 +55,59 @@ class Decays:
     """
 
     def __init__(self, gate: Expr, row: Rank, column: Rank, axes: tuple[Rank, ...], extents: tuple[Expr, ...],
-                 size: int):
+                 size: int, labels: Labels):
         self.gate, self.row, self.column, self.axes, self.extents, self.size = gate, row, column, axes, extents, size
+        self.labels = labels
 
     def since(self, block: int, row: Expr, *, strict: bool) -> Expr:
         """The product from the first step of the block of `row` to `row`, without that of `row` itself if strict."""
-        label = Label("since")
-        now = self.state(label, self.axes)
-        grown = self.times(now, self.gate)
-        if strict:  # read before each step: the last of a block leaves 1 for the next
-            step = self.renewed(plus(Index(self.row), 1), block, grown, const(1, now.dtype))
-        else:
-            step = self.renewed(Index(self.row), block, grown, self.gate)
-        return self.read(self.scan(label, self.axes, self.extents, step, exclusive=strict), row)
+        def build(label: Label) -> Scan:
+            grown = self.times(self.state(label, self.axes), self.gate)
+            if strict:  # read before each step: the last of a block leaves 1 for the next
+                step = self.renewed(plus(Index(self.row), 1), block, grown, self.one)
+            else:
+                step = self.renewed(Index(self.row), block, grown, self.gate)
+            return self.scan(label, self.axes, self.extents, step, exclusive=strict)
+
+        return self.read(self.labels.scan("since", build), row)
 
     def until(self, block: int, row: Expr) -> Expr:
         """The product of the gates behind `row` to the end of its block."""
-        label = Label("until")
-        now = self.state(label, self.axes)
-        step = self.renewed(Index(self.row), block, self.times(now, self.gate), const(1, now.dtype))
-        scan = self.scan(label, self.axes, self.extents, step, exclusive=True, reverse=True)
-        return self.read(scan, row)
+        def build(label: Label) -> Scan:
+            grown = self.times(self.state(label, self.axes), self.gate)
+            step = self.renewed(Index(self.row), block, grown, self.one)
+            return self.scan(label, self.axes, self.extents, step, exclusive=True, reverse=True)
+
+        return self.read(self.labels.scan("until", build), row)
 
     def whole(self) -> Expr:
         """The product of all gates of the chunk."""
         return self.since(self.size, integer(self.size - 1), strict=False)
 
-    def between(self, row: Expr, column: Expr, *, strict: bool) -> Expr:
-        """The product of the gates behind `column` to `row`, for columns before (or at, unless strict) that row."""
-        label = Label("mask")
-        axes, extents = (self.column, *self.axes), (integer(self.size), *self.extents)
-        now = self.state(label, axes)
-        is_behind = compare("less", Index(self.column), Index(self.row))
-        step = Select(is_behind, self.times(now, self.gate), const(1, now.dtype))
-        row = minus(row, integer(1)) if strict else row
-        scan = self.scan(label, axes, extents, step)
-        return Access(History(scan, 0), (row, column, *map(Index, self.axes)), None)
+    def between(self, *, strict: bool) -> Expr:
+        """The product of the gates behind `column` to `row`, for columns before (or at, unless strict) that row.
 
-    def back(self, rank: Rank, extent: int, gate_back: Callable[[Expr], Expr], label: Label, *, strict: bool) -> Scan:
-        """The products of the gates of so many steps back from the row, its own first; from the step before it if
-        strict (then 1 stands at 0 as well as at 1 step back)."""
-        grown = self.times(self.state(label, self.axes), gate_back(Index(rank)))
-        one = const(1, self.gate.dtype)
-        step = Select(compare("equal", Index(rank), integer(0)), one, grown) if strict else grown
-        return carried(Scan(rank, integer(extent), label, (self.axes,), (self.extents,), (one,), (step,), True, False,
-                            False))
+        Read where it is made: a sum that reads it needs no memory for all axes.
+        """
+        return self.of_mask(Index(self.row), Index(self.column), exclusive=strict)
+
+    def between_all(self, row: Expr, column: Expr, *, strict: bool) -> Expr:
+        """The same at any rows and columns, from one and the same mask."""
+        return self.of_mask(minus(row, integer(1)) if strict else row, column, exclusive=False)
+
+    def of_mask(self, row: Expr, column: Expr, *, exclusive: bool) -> Expr:
+        axes, extents = (self.column, *self.axes), (integer(self.size), *self.extents)
+
+        def build(label: Label) -> Scan:
+            grown = self.times(self.state(label, axes), self.gate)
+            is_behind = compare("less", Index(self.column), Index(self.row))
+            return self.scan(label, axes, extents, Select(is_behind, grown, self.one), exclusive=exclusive)
+
+        return Access(History(self.labels.scan("mask", build), 0), (row, column, *map(Index, self.axes)), None)
+
+    @property
+    def one(self) -> Expr:
+        return const(1, self.gate.dtype)
 
     def state(self, label: Label, axes: tuple[Rank, ...]) -> Expr:
         return Access(State(label, 0, self.gate.dtype, len(axes), ()), tuple(map(Index, axes)), None)
@@ -99,9 +124,8 @@ class Decays:
 
     def scan(self, label: Label, axes: tuple[Rank, ...], extents: tuple[Expr, ...], step: Expr, *,
              exclusive: bool = False, reverse: bool = False) -> Scan:
-        one = const(1, self.gate.dtype)
-        return carried(Scan(self.row, integer(self.size), label, (axes,), (extents,), (one,), (step,), exclusive,
-                            reverse, False))
+        return Scan(self.row, integer(self.size), label, (axes,), (extents,), (self.one,), (step,), exclusive, reverse,
+                    False)
 
     def read(self, scan: Scan, row: Expr) -> Expr:
         return Access(History(scan, 0), (row, *map(Index, self.axes)), None)

@@ -160,7 +160,9 @@ class _Whole:
         values = frozenset(others) - of_keys
         if not sources and not step.feedback:
             raise _Refused("nothing is added to it", "none", "scan")
-        kind = _kind(step.gates, frozenset(keys), values)
+        # a gate may depend on ranks on which nothing depends that is added: there is one recurrence for each of them
+        carried = values.intersection(*[frozenset().union(*(source.u.free for source in sources))] if sources else [])
+        kind = _kind(step.gates, frozenset(keys), carried)
         if not values:
             reason = ("what is added does not split into a factor over keys and one over values"
                       if others else "it has no values that could share what is computed of its keys")
