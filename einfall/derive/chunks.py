@@ -15,7 +15,7 @@ from einfall.cascade.nodes import Access, Cascade, History, Index, Label, Rank, 
 from einfall.cascade.scope import fresh, substitute
 from einfall.derive.decays import Decays, Labels, compare, integer, minus, plus
 from einfall.derive.linear import added, multiplied, summed
-from einfall.derive.recurrences import Read, ReadOut, Recurrence
+from einfall.derive.recurrences import Read, ReadOut, Recurrence, prepared
 from einfall.scalar.nodes import Expr, Map, Select, const
 from einfall.scalar.ops import OPS
 
@@ -29,10 +29,11 @@ Factor = Callable[[Expr], Expr]  # of a step, at a row of the chunk
 def chunked(cascade: Cascade, recurrence: Recurrence, chunk: int) -> Cascade:
     """The program with that recurrence in chunks of so many steps; for any number of steps.
 
-    Raises: ValueError for a recurrence that has no such form, and for a chunk below 1.
+    Raises: ValueError for a recurrence that has no such form or is none of this program, and for a chunk below 1.
     """
     if recurrence.form != "chunks" or chunk < 1:
         raise ValueError(f"chunks of {chunk} for a recurrence of the form {recurrence.form!r}: {recurrence.reason}")
+    cascade = prepared(cascade)
     made = _Chunks(cascade, recurrence, chunk)
     memo: dict[Node, Node] = {}
     if recurrence.scan.last:
@@ -42,6 +43,8 @@ def chunked(cascade: Cascade, recurrence: Recurrence, chunk: int) -> Cascade:
                     memo[node] = made.final(indices)
     for readout in recurrence.readouts:
         memo[readout.reduce] = made.readout(readout)
+    if not memo or not memo.keys() <= set(postorder(*cascade.outputs)):
+        raise ValueError("the recurrence is not one of this program")
     return Cascade(cascade.name, cascade.inputs, tuple(rewrite(output, None, memo) for output in cascade.outputs))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from einfall.base.node import Node, postorder
+from einfall.cascade.explicit import inline
 from einfall.cascade.nodes import Access, Cascade, History, Index, Label, Rank, Reduce, Scan, State, Tensor
 from einfall.cascade.scope import bound_here, extents_here, substitute
 from einfall.derive.gates import guard_of
@@ -19,7 +20,7 @@ from einfall.scalar.monoids import is_named
 from einfall.scalar.nodes import Expr, Map
 from einfall.scalar.ops import OPS
 
-__all__ = ["Feedback", "Read", "ReadOut", "Recurrence", "Source", "recurrences"]
+__all__ = ["Feedback", "Read", "ReadOut", "Recurrence", "Source", "prepared", "recurrences"]
 
 
 class Feedback(NamedTuple):
@@ -100,6 +101,12 @@ class _Step(NamedTuple):
     added: tuple[Expr, ...]
     keys: tuple[Rank, ...]
 
+    @property
+    def free(self) -> frozenset[Node]:
+        """What the step depends on: a state is said to be free in all that others of its scan depend on."""
+        parts = (*self.gates, *(item for pair in self.feedback for item in pair), *self.added)
+        return frozenset().union(*(part.free for part in parts))
+
 
 class _Refused(Exception):
     """Why a recurrence has no form in chunks; with the kind of its gate where that is known, and the form it has."""
@@ -111,8 +118,13 @@ class _Refused(Exception):
 
 def recurrences(cascade: Cascade) -> tuple[Recurrence, ...]:
     """Each state of each scan, in the order of the program."""
-    whole = _Whole(cascade)
+    whole = _Whole(prepared(cascade))
     return tuple(whole.read(scan, place) for scan in whole.scans for place in range(len(scan.inits)))
+
+
+def prepared(cascade: Cascade) -> Cascade:
+    """The program in which tensors at bare ranks are read in place: what reads a history reads it directly."""
+    return inline(cascade, only_bare=True)
 
 
 class _Whole:
@@ -151,7 +163,8 @@ class _Whole:
         readouts = () if scan.last else self.readouts(scan, place)
         keys = _keys(scan, place, step, readouts)
         others = tuple(rank for rank in scan.axes[place] if rank not in keys) + tuple(sorted(
-            (rank for rank in scan.free if rank not in keys and len(self.sizes.get(rank, ())) == 1),
+            (rank for rank in step.free | scan.inits[place].free if rank in scan.free and rank not in keys
+             and len(self.sizes.get(rank, ())) == 1),
             key=lambda rank: rank.name))
         sources = tuple(source for item in step.added for source in _sources(item, frozenset(keys),
                                                                               frozenset((*keys, *others)), dtype))
