@@ -13,7 +13,7 @@ from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.explicit import is_heavy
 from einfall.cascade.nodes import Access, Cascade, History, Index, Label, Rank, Scan, State, Tensor
 from einfall.cascade.scope import fresh, substitute
-from einfall.derive.decays import Decays, Labels, compare, integer, minus, plus
+from einfall.derive.decays import Decays, Labels, both, compare, integer, minus, plus
 from einfall.derive.linear import added, multiplied, summed
 from einfall.derive.recurrences import Read, ReadOut, Recurrence, prepared
 from einfall.scalar.nodes import Expr, Map, Select, const
@@ -99,23 +99,24 @@ class _Chunks:
         scan = self.recurrence.scan
         return minus(minus(scan.extent, integer(1)), step) if scan.reverse else step
 
-    def at(self, expr: Expr, time: Rank, row: Expr, beyond: float) -> Expr:
-        """What depends on the step, at a row; what is costly to compute is computed once for each step."""
-        outside = const(beyond, expr.dtype)
+    def at(self, expr: Expr, time: Rank, row: Expr) -> Expr:
+        """What depends on the step, at a row of which there is one; what is costly is computed once for each step."""
         if time not in expr.free:
-            return Select(self.exists(row), expr, outside)
+            return expr
         when = self.when(self.step(row))
         if not is_heavy(expr):
-            return Select(self.exists(row), substitute(expr, {time: when}), outside)
+            return substitute(expr, {time: when})
         own = tuple(axis for axis in self.axes if axis in expr.free)
         tensor = Tensor((time, *own), (self.recurrence.scan.extent, *self.sizes(own)), expr)
-        return Select(self.exists(row), Access(tensor, (when, *map(Index, own)), None), outside)
+        return Access(tensor, (when, *map(Index, own)), None)
 
     def factor(self, expr: Expr) -> Factor:
-        return lambda row: self.at(expr, self.recurrence.scan.rank, row, 0)
+        return lambda row: self.at(expr, self.recurrence.scan.rank, row)
 
     def gate(self, row: Expr) -> Expr:
-        return self.at(multiplied(self.recurrence.gates, self.dtype), self.recurrence.scan.rank, row, 1)
+        """The gate at a row; 1 where there is no step."""
+        gate = self.at(multiplied(self.recurrence.gates, self.dtype), self.recurrence.scan.rank, row)
+        return Select(self.exists(row), gate, const(1, self.dtype))
 
     def since_start(self, row: Expr, *, strict: bool) -> Expr | None:
         """The gates of the chunk to that row; None for 1."""
@@ -134,20 +135,30 @@ class _Chunks:
     # Scores
 
     def scores(self, row_factor: Factor, column_factor: Factor, row: Expr, column: Expr, *, strict: bool) -> Expr:
-        """sum over the keys of a factor of the row, the gates between, and a factor of the column; absent where the
-        column is behind the row (or is the row, if strict)."""
+        """sum over the keys of a factor of the row, the gates between, and a factor of the column; for earlier columns
+        only (or the same)."""
         if self.on_keys:
-            score = self.halved_scores(row_factor, column_factor, row, column, strict=strict)
-        else:
-            score = self.over_keys(self.times(row_factor(row), column_factor(column)))
-            if self.decays is not None and not self.on_values:
-                score = self.times(self.decays.between_all(row, column, strict=strict), score)
-        return self.or_nothing(self.is_earlier(row, column, strict=strict), score)
+            return self.halved_scores(row_factor, column_factor, row, column, strict=strict)
+        score = self.over_keys(self.times(row_factor(row), column_factor(column)))
+        if self.decays is None or self.on_values:
+            return score
+        return self.times(self.decays.between_all(row, column, strict=strict), score)
+
+    def is_seen(self, row: Expr, column: Expr, *, strict: bool) -> Expr:
+        """Whether a column is a step before a row, or that of the row."""
+        return both(compare("less" if strict else "less_equal", column, row), self.exists(column))
+
+    def over_earlier(self, rank: Rank, row: Expr, body: Expr, *, strict: bool) -> Expr:
+        """The sum over the columns before a row, or up to it."""
+        seen = self.or_nothing(self.is_seen(row, Index(rank), strict=strict), body)
+        return summed((rank,), (integer(self.size),), seen)
 
     def square(self, scores: Expr) -> Tensor:
-        """Scores over chunks, rows and columns."""
+        """The scores of a read-out over chunks, rows and columns."""
         extents = (self.count, integer(self.size), integer(self.size))
-        return Tensor((self.chunk, self.row, self.column), extents, scores)
+        row, column = Index(self.row), Index(self.column)
+        is_seen = both(self.is_seen(row, column, strict=self.strict), self.exists(row))
+        return Tensor((self.chunk, self.row, self.column), extents, self.or_nothing(is_seen, scores))
 
     def levels(self) -> list[int]:
         """The sizes of the blocks that are brought together two by two."""
@@ -178,16 +189,18 @@ class _Chunks:
         row, column = plus(begin, plus(Index(self.row), block)), plus(begin, Index(self.column))
         return row, column, -(-self.size // (2 * block))
 
-    def in_chunk(self, row: Expr, block: int, value: Expr) -> Expr:
-        """Absent where the last block of the chunk has no such row: it may have fewer."""
-        return self.or_nothing(compare("less", row, integer(self.size)), value) if self.size % block else value
+    def exists_in_block(self, row: Expr, block: int) -> Expr:
+        """Whether the chunk has such a row, and it is a step: the last block of a chunk may have fewer."""
+        exists = self.exists(row)
+        return both(compare("less", row, integer(self.size)), exists) if self.size % block else exists
 
     def pair_scores(self, row_factor: Factor, column_factor: Factor, block: int, *, strict: bool) -> Tensor:
         """The scores of the second of each two blocks with the first: over chunks, pairs, rows and columns of them."""
         row, column, pairs = self.pair(block)
         left = self.times(row_factor(row), self.decays.since(block, row, strict=strict))
         right = self.times(column_factor(column), self.decays.until(block, column))
-        body = self.over_keys(self.times(self.in_chunk(row, 2 * block, left), self.in_chunk(column, 2 * block, right)))
+        exist = both(self.exists_in_block(row, 2 * block), self.exists(column))
+        body = self.or_nothing(exist, self.over_keys(self.times(left, right)))
         ranks = (self.chunk, self.third, self.row, self.column)
         return Tensor(ranks, (self.count, integer(pairs), integer(block), integer(block)), body)
 
@@ -211,29 +224,23 @@ class _Chunks:
 
     def leaf_scores(self, row_factor: Factor, column_factor: Factor, *, strict: bool) -> Tensor:
         """The scores in the smallest blocks: over chunks, blocks, rows and columns of them."""
-        row, column = self.in_leaf(self.row), self.in_leaf(self.column)
-        left = self.in_chunk(row, self.leaf, row_factor(row))
-        right = self.in_chunk(column, self.leaf, column_factor(column))
-        body = self.over_keys(self.times(left, self.leaf_decay(strict=strict), right))
-        leaf = integer(self.leaf)
+        row, column, leaf = self.in_leaf(self.row), self.in_leaf(self.column), integer(self.leaf)
+        body = self.over_keys(self.times(row_factor(row), self.leaf_decay(strict=strict), column_factor(column)))
+        is_seen = both(self.is_seen(row, column, strict=strict), self.exists_in_block(row, self.leaf))
         extents = (self.count, integer(-(-self.size // self.leaf)), leaf, leaf)
-        return Tensor((self.chunk, self.third, self.row, self.column), extents,
-                      self.or_nothing(self.is_earlier(Index(self.row), Index(self.column), strict=strict), body))
-
-    def is_earlier(self, row: Expr, column: Expr, *, strict: bool) -> Expr:
-        return compare("less" if strict else "less_equal", column, row)
+        return Tensor((self.chunk, self.third, self.row, self.column), extents, self.or_nothing(is_seen, body))
 
     # Feedback
 
     def solution(self) -> tuple[Scan, Scan]:
         """x = W . S[c] + U at each row, by substitution: once a row is known, it is taken to all rows behind it."""
-        pairs = range(len(self.a))
         row, now, third = Index(self.column), Index(self.row), Index(self.third)
         known = [[self.scores(b, a, row, now, strict=True) for a in self.a] for b in self.b]
-        weights = [self.times(self.b[place](row), self.since_start(row, strict=True)) for place in pairs]
-        rests = [added((summed((self.third,), (integer(self.size),), self.times(
-            self.scores(self.b[place], k, row, third, strict=True), u(third))) for k, u in self.sources), self.dtype)
-            for place in pairs]
+        exists = self.exists(row)
+        weights = [self.or_nothing(exists, self.times(b(row), self.since_start(row, strict=True))) for b in self.b]
+        rests = [self.or_nothing(exists, added((self.over_earlier(self.third, row, self.times(
+            self.scores(b, k, row, third, strict=True), u(third)), strict=True) for k, u in self.sources), self.dtype))
+            for b in self.b]
         return self.substitution("W", self.keys, weights, known), self.substitution("U", self.values, rests, known)
 
     def substitution(self, name: str, axes: tuple[Rank, ...], inits: list[Expr], known: list[list[Expr]]) -> Scan:
@@ -244,7 +251,8 @@ class _Chunks:
             def state(place: int, row: Rank) -> Expr:
                 return self.state(label, place, (row, *axes))
 
-            is_behind = compare("less", Index(self.row), Index(self.column))
+            changed, now = Index(self.column), Index(self.row)
+            is_behind = both(self.is_seen(changed, now, strict=True), self.exists(changed))
             steps = [Select(is_behind, added([state(place, self.column), *(
                 self.times(score, state(other, self.row)) for other, score in enumerate(row))], self.dtype),
                 state(place, self.column)) for place, row in enumerate(known)]
@@ -266,10 +274,17 @@ class _Chunks:
         rest = Access(History(u, place), (row, *map(Index, self.values)), None)
         return added((summed(inner, self.sizes(self.keys), self.times(weight, start)), rest), self.dtype)
 
-    def pairs(self, state: Callable[[tuple[Rank, ...]], Expr]) -> list[tuple[Factor, Factor]]:
+    def fed_back_from_start(self, place: int) -> Factor:
+        """The same, of the states that are stored: kept for all rows, not computed again for each that reads it."""
+        row = Index(self.column)
+        body = self.or_nothing(self.exists(row), self.fed_back(place, row, self.at_start))
+        ranks = (self.chunk, self.column, *self.values)
+        whole = Tensor(ranks, (self.count, integer(self.size), *self.sizes(self.values)), body)
+        return lambda row: kept(whole, self.chunk, row, *map(Index, self.values))
+
+    def pairs(self, fed_back: Callable[[int], Factor]) -> list[tuple[Factor, Factor]]:
         """All that is added, as factors over keys and over values: sources, and feedback."""
-        return self.sources + [(a, lambda row, place=place: self.fed_back(place, row, state))
-                               for place, a in enumerate(self.a)]
+        return self.sources + [(a, fed_back(place)) for place, a in enumerate(self.a)]
 
     # States
 
@@ -283,8 +298,9 @@ class _Chunks:
                 return self.state(label, 0, axes)
 
             total = [self.times(self.decays and self.decays.whole(), state(self.axes))]
-            for k, u in self.pairs(state):
-                total.append(summed((self.row,), (integer(self.size),), self.times(behind, k(row), u(row))))
+            for k, u in self.pairs(lambda place: lambda row: self.fed_back(place, row, state)):
+                more = self.or_nothing(self.exists(row), self.times(behind, k(row), u(row)))
+                total.append(summed((self.row,), (integer(self.size),), more))
             return Scan(self.chunk, self.count, label, (self.axes,), (self.sizes(self.axes),), (scan.inits[place],),
                         (added(total, self.dtype),), not scan.last, False, scan.last)
 
@@ -316,12 +332,12 @@ class _Chunks:
         scan, row = self.recurrence.scan, Index(self.row)
 
         def q(row: Expr) -> Expr:
-            return self.at(read.q, read.time, row, 0)
+            return self.at(read.q, read.time, row)
 
-        total = [self.from_start(q, row), *(self.from_steps(q, k, u) for k, u in self.pairs(self.at_start))]
+        total = [self.from_start(q, row), *(self.from_steps(q, k, u) for k, u in self.pairs(self.fed_back_from_start))]
         ranks = (self.chunk, self.row, *self.values)
         extents = (self.count, integer(self.size), *self.sizes(self.values))
-        tensor = Tensor(ranks, extents, added(total, self.dtype))
+        tensor = Tensor(ranks, extents, self.or_nothing(self.exists(row), added(total, self.dtype)))
         step = self.when(Index(read.time))
         own = [axis for axis in scan.axes[self.recurrence.place] if axis not in self.keys]
         places = dict(zip(own, read.values))
@@ -346,7 +362,7 @@ class _Chunks:
         scores = self.scores(q, k, Index(self.row), column, strict=self.strict)
         if self.on_values:
             return self.halved_values(scores, u)
-        return summed((self.column,), (integer(self.size),), self.times(scores, u(column)))
+        return self.over_earlier(self.column, Index(self.row), self.times(scores, u(column)), strict=self.strict)
 
     def halved_values(self, scores: Expr, u: Factor) -> Expr:
         """What scores without gates and values with them make: cut as scores are whose gates depend on keys."""
@@ -367,10 +383,11 @@ class _Chunks:
         """What the second of each two blocks has of the first: over chunks, pairs, rows of them and values."""
         row, column, pairs = self.pair(block)
         score = Access(scores, (Index(self.chunk), row, column), None)
-        score = self.in_chunk(row, 2 * block, self.in_chunk(column, 2 * block, score))
-        right = self.in_chunk(column, 2 * block, self.times(self.decays.until(block, column), u(column)))
-        since = self.in_chunk(row, 2 * block, self.decays.since(block, row, strict=self.strict))
-        body = self.times(since, summed((self.column,), (integer(block),), self.times(score, right)))
+        product = self.times(score, self.decays.until(block, column), u(column))
+        since = self.decays.since(block, row, strict=self.strict)
+        product = self.or_nothing(self.exists(column), product)
+        body = self.times(since, summed((self.column,), (integer(block),), product))
+        body = self.or_nothing(self.exists_in_block(row, 2 * block), body)
         extents = (self.count, integer(pairs), integer(block), *self.sizes(self.values))
         return Tensor((self.chunk, self.third, self.row, *self.values), extents, body)
 
@@ -378,12 +395,17 @@ class _Chunks:
         """What the smallest blocks have of themselves: over chunks, blocks, rows of them and values."""
         row, column, size = self.in_leaf(self.row), self.in_leaf(self.column), self.leaf
         score = Access(scores, (Index(self.chunk), row, column), None)
-        score = self.in_chunk(row, size, self.in_chunk(column, size, score))
-        score = self.or_nothing(self.is_earlier(Index(self.row), Index(self.column), strict=self.strict), score)
-        body = self.times(score, self.leaf_decay(strict=self.strict), self.in_chunk(column, size, u(column)))
+        body = self.times(score, self.leaf_decay(strict=self.strict), u(column))
+        body = self.or_nothing(self.is_seen(row, column, strict=self.strict), body)
+        body = summed((self.column,), (integer(size),), body)
         extents = (self.count, integer(-(-self.size // size)), integer(size), *self.sizes(self.values))
         return Tensor((self.chunk, self.third, self.row, *self.values), extents,
-                      summed((self.column,), (integer(size),), body))
+                      self.or_nothing(self.exists_in_block(row, size), body))
+
+
+def kept(tensor: Tensor, chunk: Rank, row: Expr, *indices: Expr) -> Expr:
+    """A tensor over chunks and more, which is kept in memory: at bare ranks it would be computed where it is read."""
+    return Access(tensor, (plus(Index(chunk), 0), row, *indices), None)
 
 
 def over(row: Expr, block: int) -> Expr:

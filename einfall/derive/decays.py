@@ -13,7 +13,7 @@ from einfall.scalar.dtypes import I64
 from einfall.scalar.nodes import Const, Expr, Map, Select, const
 from einfall.scalar.ops import OPS
 
-__all__ = ["Decays", "Labels", "compare", "integer", "minus", "plus"]
+__all__ = ["Decays", "Labels", "both", "compare", "integer", "minus", "plus"]
 
 
 def integer(value: int) -> Const:
@@ -22,6 +22,10 @@ def integer(value: int) -> Const:
 
 def compare(name: str, left: Expr, right: Expr) -> Expr:
     return Map(OPS[name], (left, right))
+
+
+def both(left: Expr, right: Expr) -> Expr:
+    return Map(OPS["bitwise_and"], (left, right))
 
 
 def plus(left: Expr, right: Expr | int) -> Expr:
