@@ -1,5 +1,7 @@
 """Linear recurrences are seen as what they are, and mean the same in chunks."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from einfall.cascade.nodes import Cascade
 from einfall.cascade.run import run
 from einfall.cascade.text import text
 from einfall.derive.chunks import chunked
+from einfall.derive.recurrence_text import text as told
 from einfall.derive.recurrences import recurrences
 from einfall.front.arguments import collect
 from einfall.front.trace import evaluate
@@ -404,6 +407,30 @@ def test_refusals_say_why():
     assert form == "scan" and "not linear" in reason
     kind, form, reason = refused(added, lambda S, Q: (ef.sum(S, over=d)[t, e], ef.sum(S, over=e)[t, d]))
     assert form == "scan" and "different axes" in reason
+
+
+# Text
+
+GOLDENS = pathlib.Path(__file__).parent / "expected"
+
+
+@pytest.mark.parametrize("name", ["mamba2", "gated_delta_net", "diagonal_plus_low_rank", "value_gate"])
+def test_the_text_of_chunks(name, request):
+    (case,) = (case for case in CASES if case.kernel.__name__ == name)
+    program = case.kernel.trace(*case.inputs(np.random.default_rng(0), STEPS, 0.1))
+    (found,) = recurrences(program.cascade)
+    shown = told(found, program.cascade, 64, program.names)
+    golden = GOLDENS / f"{name}.txt"
+    if request.config.getoption("--accept"):
+        golden.write_text(shown)
+    assert shown == golden.read_text()
+
+
+def test_the_text_of_a_refusal():
+    (case,) = (case for case in CASES if case.kernel.__name__ == "mamba1")
+    program = case.kernel.trace(*case.inputs(np.random.default_rng(0), STEPS, 0.1))
+    assert told(recurrences(program.cascade)[0], program.cascade, 64) == (
+        "the recurrence over t < C.shape[0], step by step: the gate depends on keys and on values\n")
 
 
 # Through the compiler
