@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 import einfall as ef
+from einfall.base.node import postorder
 from einfall.cascade import parse as cascade_text
 from einfall.cascade.check import check
 from einfall.cascade.faults import accesses_stay_inside
-from einfall.cascade.nodes import Cascade
+from einfall.cascade.nodes import Cascade, Scan
 from einfall.cascade.run import run
 from einfall.cascade.text import text
 from einfall.derive.chunks import chunked
 from einfall.derive.recurrence_text import text as told
 from einfall.derive.recurrences import recurrences
+from einfall.derive.unread import without_unread_states
 from einfall.front.arguments import collect
 from einfall.front.trace import evaluate
 from einfall.pipeline import compile_cascade
@@ -353,9 +355,15 @@ def test_each_of_several_states_is_read_by_itself():
     matrix, vector = recurrences(cascade)
     assert (matrix.form, vector.form) == ("chunks", "scan")
     made = chunked(cascade, matrix, 16)
-    (actual,) = run(made.outputs, arguments.arrays)
     (wanted,) = run(cascade.outputs, arguments.arrays, measure="float64")
-    assert_agrees(actual.array, wanted)
+    for program in (made, without_unread_states(made)):
+        check(program)
+        (actual,) = run(program.outputs, arguments.arrays)
+        assert_agrees(actual.array, wanted)
+    left = [len(node.inits) for node in postorder(*without_unread_states(made).outputs) if isinstance(node, Scan)
+            and node.label is matrix.scan.label]
+    assert left == [1]
+    assert without_unread_states(cascade) is cascade
 
 
 # What is not taken in chunks
