@@ -53,7 +53,7 @@ class _Chunks:
 
     def __init__(self, cascade: Cascade, recurrence: Recurrence, size: int):
         self.recurrence, self.size, self.dtype = recurrence, size, recurrence.dtype
-        taken = {node for node in postorder(*cascade.outputs) if isinstance(node, Rank)}
+        taken = _ranks_of(recurrence)
         self.labels = Labels(node for node in postorder(*cascade.outputs) if isinstance(node, Scan))
         names = []
         for name in ("chunk", "row", "col", "other"):
@@ -289,32 +289,45 @@ class _Chunks:
     # States
 
     def state_scan(self) -> Scan:
-        """The states after each chunk."""
-        scan, place, row = self.recurrence.scan, self.recurrence.place, Index(self.row)
-        behind = self.decays and self.decays.until(self.size, row)
+        """The states at the start of each chunk, or the last of all; the former as well where the program has them."""
+        scan, place = self.recurrence.scan, self.recurrence.place
 
-        def build(label: Label) -> Scan:
+        def build(label: Label, is_last: bool) -> Scan:
             def state(axes: tuple[Rank, ...]) -> Expr:
                 return self.state(label, 0, axes)
 
-            total = [self.times(self.decays and self.decays.whole(), state(self.axes))]
-            for k, u in self.pairs(lambda place: lambda row: self.fed_back(place, row, state)):
-                more = self.or_nothing(self.exists(row), self.times(behind, k(row), u(row)))
-                total.append(summed((self.row,), (integer(self.size),), more))
+            step = self.after_chunk(state, lambda place: lambda row: self.fed_back(place, row, state))
             return Scan(self.chunk, self.count, label, (self.axes,), (self.sizes(self.axes),), (scan.inits[place],),
-                        (added(total, self.dtype),), not scan.last, False, scan.last)
+                        (step,), not is_last, False, is_last)
 
-        return self.labels.scan("states", build)
+        starts = self.labels.known("states", lambda label: build(label, False))
+        return starts or self.labels.scan("states", lambda label: build(label, scan.last))
+
+    def after_chunk(self, state: Callable[[tuple[Rank, ...]], Expr], fed_back: Callable[[int], Factor]) -> Expr:
+        """The state after a chunk, from that at its start."""
+        row = Index(self.row)
+        behind = self.decays and self.decays.until(self.size, row)
+        total = [self.times(self.decays and self.decays.whole(), state(self.axes))]
+        for k, u in self.pairs(fed_back):
+            more = self.or_nothing(self.exists(row), self.times(behind, k(row), u(row)))
+            total.append(summed((self.row,), (integer(self.size),), more))
+        return added(total, self.dtype)
 
     def at_start(self, axes: tuple[Rank, ...]) -> Expr:
         """The state at the start of the chunk."""
         return Access(History(self.states, 0), tuple(map(Index, (self.chunk, *axes))), None)
 
     def final(self, indices: tuple[Expr, ...]) -> Expr:
-        """The last state."""
+        """The last state: that after the last chunk, computed once more where only those at starts are stored."""
         scan = self.recurrence.scan
         found = dict(zip(scan.axes[self.recurrence.place], indices))
-        return Access(History(self.states, 0), tuple(found.get(axis, Index(axis)) for axis in self.axes), None)
+        places = {axis: found.get(axis, Index(axis)) for axis in self.axes}
+        if self.states.last:
+            return Access(History(self.states, 0), tuple(places.values()), None)
+        after = self.after_chunk(self.at_start, lambda place: lambda row: self.fed_back(place, row, self.at_start))
+        at_last = substitute(after, {self.chunk: minus(self.count, integer(1)), **places})
+        has_chunks = compare("greater", self.count, integer(0))
+        return Select(has_chunks, at_last, substitute(self.states.inits[0], places))
 
     # Read-outs
 
@@ -416,6 +429,16 @@ def over(row: Expr, block: int) -> Expr:
 def within(row: Expr, block: int) -> Expr:
     """The place of a row in its block."""
     return Map(OPS["remainder"], (row, integer(block)))
+
+
+def _ranks_of(recurrence: Recurrence) -> set[Rank]:
+    """The ranks that what a recurrence is made of is free in. Others may have the names of those of chunks: then what
+    recurrences of the same steps have in common is the same for all of them."""
+    scan = recurrence.scan
+    reads = [read for readout in recurrence.readouts for read in readout.reads]
+    free = scan.free.union(*(item.free for item in (*scan.steps, *scan.inits, *(read.q for read in reads))))
+    return {item for item in free if isinstance(item, Rank)} | {scan.rank, *recurrence.axes, *(
+        read.time for read in reads)}
 
 
 def _unused(name: str, taken: set[Rank]) -> Rank:

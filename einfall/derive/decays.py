@@ -51,6 +51,13 @@ class Labels:
                 return scan
         raise AssertionError
 
+    def known(self, name: str, build: Callable[[Label], Scan]) -> Scan | None:
+        """The scan that `build` makes of a label of that name, if there is one already."""
+        for label in [label for label in self.scans if label.name == name or label.name.startswith(f"{name}_")]:
+            if self.scans[label] is carried(build(label)):
+                return self.scans[label]
+        return None
+
 
 class Decays:
     """The products of the gates of one chunk.

@@ -227,6 +227,27 @@ def test_states_begin_and_end(steps):
     assert_same_in_chunks(last_of_free_ranks, (keys, values, rng.random(steps)))
 
 
+def test_states_at_starts_are_computed_once_for_outputs_and_the_last():
+    rng = np.random.default_rng(16)
+    for steps in (STEPS, 1, 0):
+        given = (*starting(rng, steps), rng.standard_normal((KEYS, VALUES)))
+        arguments = collect(from_a_start.signature, "from_a_start", given, {})
+        cascade = from_a_start.program(arguments).cascade
+        expected = run(cascade.outputs, arguments.arrays, measure="float64")
+        for size in (4, 67):
+            made = cascade
+            for recurrence in recurrences(cascade):  # the outputs first
+                made = chunked(made, recurrence, size)
+            scans = [node for node in postorder(*made.outputs) if isinstance(node, Scan)]
+            assert not any(scan.last and scan.label.name.startswith("states") for scan in scans)
+            for actual, wanted in zip(run(made.outputs, arguments.arrays), expected):
+                assert_agrees(actual.array, wanted)
+            compiled = compile_cascade(made, arguments.units, arguments.small)
+            results = launch(compiled.steps, compiled.nest.outputs, arguments.arrays, arguments.scalars)
+            for actual, wanted in zip(results, expected):
+                assert_agrees(actual, wanted)
+
+
 def test_two_halves_are_the_whole():
     rng = np.random.default_rng(8)
     given, start = starting(rng, STEPS), rng.standard_normal((KEYS, VALUES))
