@@ -19,8 +19,10 @@ from einfall.derive.recurrences import recurrences
 from einfall.derive.unread import without_unread_states
 from einfall.front.arguments import collect
 from einfall.front.trace import evaluate
+from einfall.nest.run import run as run_nest
 from einfall.pipeline import compile_cascade
 from einfall.runtime.launch import launch
+from einfall.tile.run import run as run_tile
 from tests.derive.linear import CASES, KEYS, STEPS, VALUES, c, d, e, qkv, t, unit_rows
 from tests.tolerance import assert_agrees
 
@@ -355,8 +357,33 @@ def two_layers(Q, K, V, A):
     return ef.sum(Q[b, t, d] * R, over=d)[b, t, e]
 
 
+row, col, chunk = ef.ranks("row col chunk")
+
+
+@ef.kernel
+def names_of_chunks(Q, K, V, A):
+    """The ranks have the names that those of chunks would have."""
+    S = ef.scan(lambda s: A[b, row] * s + K[b, row, col] * V[b, row, chunk], over=row, init=0.0)
+    return ef.sum(Q[b, row, col] * S, over=col)[b, row, chunk]
+
+
+@ef.kernel
+def sources_at_some_steps_and_of_steps_before(Q, K, V, A):
+    before = ef.where(t > 0, K[b, t - 1, d], 0.0)
+    S = ef.scan(lambda s: A[b, t] * s + ef.where(t % 3 == 1, before * V[b, t, e], 0.0), over=t, init=0.0)
+    return ef.sum(Q[b, t, d] * S, over=d)[b, t, e]
+
+
+@ef.kernel
+def read_at_other_steps_afterwards(Q, K, V, A):
+    S = ef.scan(lambda s: A[b, t] * s + K[b, t, d] * V[b, t, e], over=t, init=0.0)
+    o = ef.sum(Q[b, t, d] * S, over=d)[b, t, e]
+    return ef.sum(ef.where(m <= t, o[b, m, e] * A[b, t], 0.0), over=m)[b, t, e]
+
+
 WRITTEN = (heads, heads_as_axes, renamed, before_each_step, backwards, read_twice_with_a_bonus, two_sources,
-           reflections_one_after_the_other, keys_made_on_the_way, two_layers)
+           reflections_one_after_the_other, keys_made_on_the_way, two_layers, names_of_chunks,
+           sources_at_some_steps_and_of_steps_before, read_at_other_steps_afterwards)
 
 
 def in_heads(rng, steps):
@@ -438,6 +465,27 @@ def test_refusals_say_why():
     assert form == "scan" and "different axes" in reason
 
 
+def test_a_rank_that_means_two_axes_is_refused():
+    def program(Q, K, V, A):
+        S = ef.scan(lambda s: A[t] * s + K[t, d] * V[t, e], over=t, init=0.0, state=(d, e))
+        H = S[t, d, e]
+        return ef.sum(Q[t, d] * V[t, e] * H[t, d, m], over=d)[t, e, m]
+
+    rng = np.random.default_rng(17)
+    (found,) = recurrences(ef.kernel(program).trace(*qkv(rng, STEPS), rng.random(STEPS)).cascade)
+    assert found.form == "scan" and "one axis of the state where it is read" in found.reason
+
+
+def test_a_recurrence_of_another_program_is_refused():
+    first, second = (case.kernel.trace(*case.inputs(np.random.default_rng(0), STEPS, 0.1)).cascade
+                     for case in CASES[:2])
+    with pytest.raises(ValueError, match="not one of this program"):
+        chunked(first, recurrences(second)[0], 16)
+    (found,) = recurrences(first)
+    with pytest.raises(ValueError, match="not one of this program"):
+        chunked(chunked(first, found, 16), found, 16)
+
+
 # Text
 
 GOLDENS = pathlib.Path(__file__).parent / "expected"
@@ -471,6 +519,21 @@ def test_chunks_through_the_compiler(case, dtype):
     for steps in (STEPS, 1, 0):
         given = case.inputs(np.random.default_rng(12), steps, 2.0)
         assert_compiles(case.kernel, [array.astype(dtype) for array in given])
+
+
+@pytest.mark.parametrize("case", IN_CHUNKS, **NAMES)
+def test_chunks_as_nests_and_tiles(case):
+    given = [array.astype(np.float32) for array in case.inputs(np.random.default_rng(18), 11, 2.0)]
+    arguments = collect(case.kernel.signature, case.kernel.__name__, tuple(given), {})
+    cascade = case.kernel.program(arguments).cascade
+    expected = run(cascade.outputs, arguments.arrays, arguments.scalars, measure="float64")
+    compiled, memory = compile_cascade(in_chunks(cascade, 4), arguments.units, arguments.small), {}
+    for tile in compiled.tiles:
+        run_tile(tile, arguments.arrays, arguments.scalars, memory)
+    for buffer, one, wanted in zip(compiled.nest.outputs, run_nest(compiled.nest, arguments.arrays, arguments.scalars),
+                                   expected, strict=True):
+        assert_agrees(one, wanted, what=f"{case.kernel.__name__} as a nest")
+        assert_agrees(memory[buffer.name], wanted, what=f"{case.kernel.__name__} as tile programs")
 
 
 def assert_compiles(kernel, given, size=16):
