@@ -89,7 +89,9 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     times_s["derive"] = derivation.seconds
     used = derivation.cascade
     if wanted is not None and len(wanted) < len(derivation.states):
-        used = timed("derive", derive, cascade, wanted).cascade if wanted else cascade
+        running = derivation.running
+        used = timed("derive", derive, cascade, wanted).cascade if wanted else (
+            cascade if running is None else running.cascade)
     chosen = timed("project", project, timed("unfold", unfold, used, portion))
     nest = timed("cascade_to_nest", cascade_to_nest, chosen, updates)
     nest = timed("specialise", specialise, nest, small)

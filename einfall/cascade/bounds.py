@@ -10,7 +10,7 @@ from einfall.scalar.dtypes import BOOL, I64
 from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 
-__all__ = ["Bounds", "bounds_of", "conjuncts", "guarded", "target_of"]
+__all__ = ["Bounds", "bounds_of", "conjuncts", "guarded", "linear", "target_of"]
 
 NEGATED = {"less": "greater_equal", "greater_equal": "less", "greater": "less_equal", "less_equal": "greater",
            "equal": "not_equal", "not_equal": "equal"}
@@ -71,7 +71,7 @@ def target_of(condition: Expr, ranks: tuple[Rank, ...], extents: tuple[Expr, ...
         case Map(op, (left, right)) if op.name == "equal" and left.dtype is I64:
             for one, other in ((left, right), (right, left)):
                 for rank in sorted((item for item in one.free if isinstance(item, Rank)), key=lambda item: item.name):
-                    found = _linear(one, rank) if rank not in ranks and rank not in other.free else None
+                    found = linear(one, rank) if rank not in ranks and rank not in other.free else None
                     if found is None or found[0] != 1 or not _is_small(found[1]) or (
                             other.free | found[1].free).isdisjoint(ranks):
                         continue
@@ -90,7 +90,7 @@ def _solved(name: str, left: Expr, right: Expr, rank: Rank, extent: Expr) -> Bou
         return one and other and Bounds(one.lows + other.lows, one.highs + other.highs)
     if not (_is_small(left) and _is_small(right)):
         return _compared(name, left, right, rank, extent)
-    a, b = _linear(left, rank), _linear(right, rank)
+    a, b = linear(left, rank), linear(right, rank)
     if a is None or b is None:
         return None
     factor, rest = a[0] - b[0], _map("subtract", b[1], a[1])  # factor * rank < rest, or <= rest
@@ -134,7 +134,7 @@ def _is_small(expr: Expr) -> bool:
     return False
 
 
-def _linear(expr: Expr, rank: Rank) -> tuple[int, Expr] | None:
+def linear(expr: Expr, rank: Rank) -> tuple[int, Expr] | None:
     """(a, b) with expr = a * rank + b and b free of the rank."""
     if rank not in expr.free:
         return 0, expr
@@ -142,16 +142,16 @@ def _linear(expr: Expr, rank: Rank) -> tuple[int, Expr] | None:
         case Index():
             return 1, Const(0, I64)
         case Map(op, (left, right)) if op.name in ("add", "subtract"):
-            a, b = _linear(left, rank), _linear(right, rank)
+            a, b = linear(left, rank), linear(right, rank)
             if a is None or b is None:
                 return None
             return (a[0] + b[0] if op.name == "add" else a[0] - b[0]), _map(op.name, a[1], b[1])
         case Map(op, (arg,)) if op.name == "negative":
-            a = _linear(arg, rank)
+            a = linear(arg, rank)
             return a and (-a[0], _map("negative", a[1]))
         case Map(op, (left, right)) if op.name == "multiply":
             by, arg = (left, right) if isinstance(left, Const) else (right, left)
-            a = _linear(arg, rank) if isinstance(by, Const) else None
+            a = linear(arg, rank) if isinstance(by, Const) else None
             return a and (a[0] * by.value, _map("multiply", by, a[1]))
     return None
 

@@ -19,6 +19,7 @@ from einfall.scalar.run import evaluate
 __all__ = ["absence", "annihilations", "folded"]
 
 Alternatives = tuple[tuple[Expr, Expr], ...]  # (condition, the constant value there); the first that holds counts
+MOST = 16  # ways in which the arguments of an operator are absent together, beyond which they are written as one
 
 
 def both(left: Expr, right: Expr) -> Expr:
@@ -74,6 +75,8 @@ def _of_map(expr: Map, memo: dict) -> Alternatives:
     found = [item for place, alternatives in enumerate(below) for item in annihilations(expr.op, place, alternatives)]
     points = [(arg, alternatives) for arg, alternatives in zip(expr.args, below) if not is_constant(arg)]
     if points and all(alternatives for _, alternatives in points):
+        if math.prod(len(alternatives) for _, alternatives in points) > MOST:
+            below = [_as_one(alternatives) if alternatives else () for alternatives in below]
         together: list[tuple[Expr | None, tuple[Expr, ...]]] = [(None, ())]
         for arg, alternatives in zip(expr.args, below):
             if is_constant(arg):
@@ -83,6 +86,14 @@ def _of_map(expr: Map, memo: dict) -> Alternatives:
                             for gone, values in together for more, value in alternatives]
         found += [(gone, folded(Map(expr.op, values))) for gone, values in together]
     return _distinct(found)
+
+
+def _as_one(alternatives: Alternatives) -> Alternatives:
+    """The same conditions as one, with the value as a selection."""
+    *rest, (together, chosen) = alternatives
+    for gone, value in reversed(rest):
+        together, chosen = Map(OPS["bitwise_or"], (gone, together)), Select(gone, value, chosen)
+    return ((together, chosen),)
 
 
 def _distinct(found: list[tuple[Expr, Expr]]) -> Alternatives:
@@ -120,8 +131,8 @@ def annihilations(op: Op, place: int, alternatives: Alternatives) -> Alternative
 
 
 def folded(expr: Expr) -> Expr:
-    """An operator on numbers, as a number."""
-    if all(isinstance(arg, Const) for arg in expr.below):
+    """An operator on numbers, as a number, and on what operators make of numbers."""
+    if all(isinstance(node, Const | Map | Cast | Select) for node in postorder(expr) if isinstance(node, Expr)):
         with np.errstate(all="ignore"):
             return const(evaluate(expr, lambda leaf: None).item(), expr.dtype)
     return expr

@@ -240,11 +240,27 @@ class Group:
         # a component with axes that this sum lacks is another one for each of their coordinates
         usable = [(form, place) for form, place in self.pool if set(self.components[place].axes) <= set(axes)]
         try:
-            return derive_sum(self.reader, self.reader.body(node.bodies[0]), usable, node.dtype)
+            return derive_sum(self.reader, self.reader.body(self.with_facts(node)), usable, node.dtype)
         except (NotSeparable, NoForm) as problem:
             if (probed_rank(self.reader, node.bodies[0]) or 0) > HIGHEST:
                 raise Refused(f"more than {HIGHEST} products on probes: {problem}") from None
             raise Refused(f"no finite separation: {problem}") from None
+
+    def with_facts(self, node: Reduce) -> Expr:
+        """The body of a sum in which elements stand as facts know them: an extremum of those for which a condition
+        holds bounds the elements of a sum that asks for it, too."""
+        conditions, body = guarded(node.bodies[0], node.monoid.identity[0])
+        memo: dict[Node, Node] = {}
+        for fact in self.reader.facts:
+            asked, element = guarded(fact.element, fact.reference.monoid.identity[0])
+            if asked and set(asked) <= set(conditions):
+                memo |= {element: fact.element, fact.element: fact.element}
+        if not memo:
+            return node.bodies[0]
+        body = rewrite(body, None, memo)
+        for condition in reversed(conditions):
+            body = Select(condition, body, node.monoid.identity[0])
+        return body
 
     def references(self, node: Reduce) -> list[Reduce]:
         return self.reader.summaries_in(node.bodies[0])

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from einfall.base.node import Node, children, postorder, rewrite
 from einfall.cascade.explicit import inline
-from einfall.cascade.nodes import Access, Cascade, Label, Rank, Reduce, State
+from einfall.cascade.nodes import Access, Cascade, Index, Label, Rank, Reduce, State
+from einfall.cascade.scope import bound_here
 from einfall.cascade.text import Printer
 from einfall.derive.derive import Derivation, Derived
 from einfall.derive.fuse import FINAL, Group, Proof
@@ -23,11 +24,24 @@ __all__ = ["text"]
 def text(derivation: Derivation, cascade: Cascade, names: Mapping[Node, str] | None = None,
          used: frozenset[int] | None = None) -> str:
     """The derivation of a cascade; `names` are the user's words for nodes, `used` the places of the states in use."""
-    printer = _Printer(inline(cascade, only_bare=True), names or {})
-    printer.program()
-    pages = [printer.state(state, used is None or place in used) for place, state in enumerate(derivation.states)]
+    written, pages = _Printer(inline(cascade, only_bare=True), names or {}), []
+    written.program()
+    printer, running = written, derivation.running
+    if running is not None:
+        done: dict[Node, Node] = dict(running.plain)
+        outputs = tuple(rewrite(output, None, done) for output in written.cascade.outputs)
+        alike = {**running.inside, **done}
+        known = {alike[node]: name for node, name in written.user_names.items() if node in alike}
+        known |= {plain: written.names[member] for member, plain in running.plain.items()}
+        plain = _Printer(Cascade(cascade.name, cascade.inputs, outputs), known)
+        plain.program()
+        pages = [plain.state(state, True) for state in running.states]
+        written.told |= {member for member, short in running.plain.items() if short in plain.told}
+        printer = _Printer(running.cascade, {**(names or {})})
+        printer.program()
+    pages += [printer.state(state, used is None or place in used) for place, state in enumerate(derivation.states)]
     pages += [printer.refusal(refusal) for refusal in derivation.refusals]
-    pages += printer.results()
+    pages += written.results() if running is not None else printer.results()
     return "\n\n".join(pages) + "\n" if pages else ""
 
 
@@ -40,6 +54,19 @@ class _Printer(Printer):
         self.component_names: list[str] = []
         self.told: set[Node] = set()  # the names of which a state before has told what they stand for
         self.symbols: dict[Expr, str] = {}  # the words for references, and for the count as a float
+        self.points: dict[Node, frozenset[str]] = {}  # the ranks on which lengths depend inside of a node
+        for node in postorder(*cascade.outputs):
+            found = {index.rank.name for extent in getattr(node, "extents", ()) for index in postorder(extent)
+                     if isinstance(index, Index)} if isinstance(node, Reduce) else set()
+            found |= set().union(*(self.points[child] for child in children(node)))
+            self.points[node] = frozenset(found - {variable.name for variable in bound_here(node)})
+
+    def ranks_of(self, node: Node) -> str:
+        points = self.points.get(node, ()) if isinstance(node, Expr) else ()
+        if not points:
+            return super().ranks_of(node)
+        free = {variable.name for variable in node.free if not isinstance(variable, Label)}
+        return f"[{', '.join(sorted(free | points))}]"
 
     # States
 
@@ -49,12 +76,15 @@ class _Printer(Printer):
         words = self.words(derived)
         ranks = self.binders(derived.fused.ranks, derived.fused.extents)
         members = ", ".join(self.names[member] for member in derived.members)
-        sweeps = _sweeps(derived)
-        lines = [f"{members}: one sweep over {ranks} instead of {sweeps}" + (
-            "" if is_used else "; at these sizes it saves nothing and is not used")]
+        points = sorted(point.name for point in derived.points)
+        first = derived.fused.ranks[0].name
+        lines = [f"{members}: one sweep over {ranks} instead of {_sweeps(derived)}" if not points else
+                 f"{members}: one scan over {first} instead of a reduction for each {', '.join(points)}" + (
+                     f"; here {first} counts from the end" if derived.is_reverse else "")]
+        lines[0] += "" if is_used else "; at these sizes it saves nothing and is not used"
         lines += self.section("as written", self.definitions((*derived.members, *(
             self.plain(component.element) for component in group.components))))
-        outer = sorted(variable.name for variable in derived.fused.free if isinstance(variable, Rank))
+        outer = sorted(variable.name for variable in derived.fused.free - derived.points if isinstance(variable, Rank))
         names, places = ", ".join(rank.name for rank in derived.fused.ranks), range(len(group.components))
         each = f", for each {', '.join(outer)}," if outer else ""
         lines += self.section(f"the state{each} begins as (and is, of the {names} so far)", [
@@ -70,7 +100,8 @@ class _Printer(Printer):
                                    in monoids.items() if name in ("max", "min") and monoid.dtypes[0].is_float)])
         if not all(map(self.stays, places)):
             lines += self.section(f"two parts of {names} come together, in this order", self.parts(derived))
-        lines += self.section("at the end", [*map(self.result, derived.members), *self.no_numbers(derived)])
+        lines += self.section(f"at each {', '.join(points)}" if points else "at the end",
+                              [*map(self.result, derived.members), *self.no_numbers(derived)])
         alike: dict[tuple[str, ...], list[str]] = {}
         for proof in derived.proofs:
             alike.setdefault(tuple(self.proof(proof)), []).append(self.names[proof.reduction])

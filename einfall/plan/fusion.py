@@ -24,6 +24,8 @@ CORE_BYTES = 2**20  # the cache of a core
 
 def worthwhile(derivation: Derivation, cascade: Cascade, size: Callable[[Expr], int]) -> frozenset[int]:
     """The places of the states that are used; `size` gives the value of an extent."""
+    if derivation.running is not None:
+        cascade = derivation.running.cascade
     return frozenset(place for place, state in enumerate(derivation.states) if _is_worthwhile(state, cascade, size))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import einfall as ef
+from tests.differential.heights import assert_agrees_at_every_height
 
 i, j, k, n = ef.ranks("i j k n")
 NAN = np.nan
@@ -91,3 +92,17 @@ def test_argmax_of_nothing_present_is_zero():
         return ef.argmax(ef.where(j < i, X[i, j], -ef.inf), over=j)[i]
 
     assert ef.reference(f, np.array([[1.0, 2.0], [3.0, NAN]])).tolist() == [0, 0]
+
+
+@ef.kernel
+def hashed(X):
+    """Numbers fold, also those that a program writes as operators; what a call only knows is told as one."""
+    other = ef.where(i % 2 == 0, i, X.shape[0] * 3 + 1)
+    for _ in range(6):
+        other = other * (other + ef.where(i < 5, 1, X.shape[0])) ^ (other >> 3)
+    bucket = ef.where(i % 3 == 0, i, 2)
+    return ef.uniform(7, bucket, bucket)[i], ef.uniform(7, other)[i], (ef.where(i < 3, other, 0) * X[i])[i]
+
+
+def test_what_is_absent_in_many_steps_is_found():
+    assert_agrees_at_every_height(hashed, (np.linspace(1, 2, 9),))

@@ -205,7 +205,16 @@ def scaled_by_the_largest(X, W):
 
 
 ONE = ("sum", 1, "contraction")
+@ef.kernel
+def exponentials_under_a_condition(X, W):
+    """What counts in the sum counts in the maximum."""
+    highest = ef.max(ef.where(W[i, k] > 0, X[i, k], -ef.inf), over=k)
+    some = (W[i, k] > 0) & (X[i, k] < 1)
+    return ef.sum(ef.where(some, W[i, k] * ef.exp(X[i, k] - highest), 0), over=k)[i]
+
+
 DERIVED = (
+    Case(exponentials_under_a_condition, ((3, 61), (3, 61)), (ONE,)),
     Case(log_sum_exp, ((3, 61),), (ONE,)),
     Case(softmax, ((3, 61),), (ONE,)),
     Case(attention, ((5, 7), (61, 7), (61, 3)), (ONE, ONE)),
@@ -327,7 +336,14 @@ def integers_that_wrap(X):
     return (ef.max(whole - ef.max(whole, over=k), over=k) + ef.min(-whole + ef.min(whole, over=k), over=k))[i]
 
 
+@ef.kernel
+def exponentials_under_another_condition(X, W):
+    highest = ef.max(ef.where(W[i, k] > 0, X[i, k], -ef.inf), over=k)
+    return ef.sum(ef.where(W[i, k] < 0, ef.exp(X[i, k] - highest), 0), over=k)[i]
+
+
 REFUSED = (
+    Case(exponentials_under_another_condition, ((3, 61), (3, 61)), (), ("every exponent is provably 0 or less",)),
     Case(integers_that_wrap, ((3, 61),), (), ("not seen to rise or fall", "not seen to rise or fall")),
     Case(least_deviation, ((3, 61),), (), ("not seen to rise or fall",)),
     Case(exponential_about_mean, ((3, 61),), (), ("exponent",)),
