@@ -160,6 +160,11 @@ class _Whole:
         step = _step(scan, place, self.ranks)
         if any(isinstance(variable, Label) for variable in scan.free):
             raise _Refused("it depends on the states of a scan around it", "none", "scan")
+        if any(_is_state(node, scan, place) for other, expr in enumerate(scan.steps) if other != place
+               for node in postorder(expr)):
+            raise _Refused("another state of its scan reads it in each step", "none", "scan")
+        if not any(_is_read(node, scan, place) for node in self.order):
+            raise _Refused("nothing reads its states", "none", "scan")
         readouts = () if scan.last else self.readouts(scan, place)
         keys = _keys(scan, place, step, readouts)
         others = tuple(rank for rank in scan.axes[place] if rank not in keys) + tuple(sorted(
@@ -192,14 +197,16 @@ class _Whole:
                           sources, readouts, guard_of(step.gates) if step.gates else None)
 
     def extent(self, scan: Scan, place: int, rank: Rank, readouts: tuple[ReadOut, ...]) -> Expr:
-        """The extent of an axis of the state."""
+        """The extent of an axis of the state. Raises: _Refused where a rank of that name has several."""
         if rank in scan.axes[place]:
             return scan.extents[place][scan.axes[place].index(rank)]
         for readout in readouts:
             if rank in readout.reduce.ranks:
                 return readout.reduce.extents[readout.reduce.ranks.index(rank)]
-        (extent,) = self.sizes[rank]
-        return extent
+        extents = self.sizes.get(rank, ())
+        if len(extents) != 1:
+            raise _Refused(f"{rank.name} has several extents in the program", "none", "scan")
+        return next(iter(extents))
 
     def readouts(self, scan: Scan, place: int) -> tuple[ReadOut, ...]:
         """The sums that read the history. Raises: _Refused where something else reads it as well."""
@@ -250,6 +257,13 @@ def _is_read(node: Node, scan: Scan, place: int) -> bool:
     match node:
         case Access(History(held, where)):
             return held is scan and where == place
+    return False
+
+
+def _is_state(node: Node, scan: Scan, place: int) -> bool:
+    match node:
+        case State(label, where):
+            return label is scan.label and where == place
     return False
 
 

@@ -27,6 +27,10 @@ def without_unread_states(cascade: Cascade) -> Cascade:
             if len(kept) < len(node.scan.inits):
                 scan = rewrite(node.scan, None, memo)
                 memo[node] = History(_with_only(scan, kept), kept.index(node.place))
+        elif isinstance(node, Scan) and memo:
+            scan = rewrite(node, None, memo)
+            if scan is not node:
+                memo[node] = carried(scan)  # what it reads may be free in less than before
     if not memo:
         return cascade
     return Cascade(cascade.name, cascade.inputs, tuple(rewrite(output, None, memo) for output in cascade.outputs))
