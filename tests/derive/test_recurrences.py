@@ -28,6 +28,18 @@ from tests.tolerance import assert_agrees
 
 NAMES = {"ids": lambda case: case.kernel.__name__}
 IN_CHUNKS = [case for case in CASES if case.expected[1] == "chunks"]
+QUICK = ("linear_attention", "mamba2")
+
+
+def some_slow(items, quick, name=lambda item: item.__name__):
+    """Parameters of which those that are not named are slow."""
+    return [pytest.param(item, id=name(item), marks=() if name(item) in quick else pytest.mark.slow) for item in items]
+
+
+def name_of(case) -> str:
+    return case.kernel.__name__
+
+
 SIZES = (1, 4, 16, 67)
 
 
@@ -65,7 +77,7 @@ def test_the_class_of_each(case):
 
 @pytest.mark.parametrize("strength", [0.1, 8.0])
 @pytest.mark.parametrize("steps", [STEPS, 1, 0])
-@pytest.mark.parametrize("case", IN_CHUNKS, **NAMES)
+@pytest.mark.parametrize("case", some_slow(IN_CHUNKS, QUICK, name_of))
 def test_chunks_agree_with_the_program_as_written(case, steps, strength):
     assert_same_in_chunks(case.kernel, case.inputs(np.random.default_rng(1), steps, strength))
 
@@ -115,9 +127,11 @@ def gate_of_keys_and_feedback(Q, K, V, A):
 GATED = ((scalar_gate, ()), (gate_of_keys, (KEYS,)), (gate_of_values, (VALUES,)), (gate_and_feedback, ()),
          (gate_of_keys_and_feedback, (KEYS,)))
 GATED_NAMES = {"ids": [kernel.__name__ for kernel, _ in GATED]}
+GATED_QUICK = [pytest.param(*one, id=one[0].__name__, marks=pytest.mark.slow if number else ())
+               for number, one in enumerate(GATED)]
 
 
-@pytest.mark.parametrize(("kernel", "axes"), GATED, **GATED_NAMES)
+@pytest.mark.parametrize(("kernel", "axes"), GATED_QUICK)
 def test_gates_of_zero_and_below(kernel, axes):
     rng = np.random.default_rng(2)
     gates = rng.uniform(-1, 1, (STEPS, *axes))
@@ -127,6 +141,7 @@ def test_gates_of_zero_and_below(kernel, axes):
 
 
 @pytest.mark.parametrize(("kernel", "axes"), GATED, **GATED_NAMES)
+@pytest.mark.slow
 def test_a_gate_that_is_no_number_spoils_what_comes_after_it_only(kernel, axes):
     rng = np.random.default_rng(3)
     for place in (0, 20, 32):
@@ -138,6 +153,7 @@ def test_a_gate_that_is_no_number_spoils_what_comes_after_it_only(kernel, axes):
 
 
 @pytest.mark.parametrize(("kernel", "axes"), GATED, **GATED_NAMES)
+@pytest.mark.slow
 def test_a_source_that_is_no_number_spoils_what_comes_after_it_only(kernel, axes):
     rng = np.random.default_rng(4)
     queries, keys, values = qkv(rng, STEPS)
@@ -147,6 +163,7 @@ def test_a_source_that_is_no_number_spoils_what_comes_after_it_only(kernel, axes
     assert np.isnan(result[20:]).all()
 
 
+@pytest.mark.slow
 def test_products_of_gates_that_underflow_leave_what_comes_after():
     """A quotient of products up to two steps, or a difference of sums of logarithms, would be no number here."""
     rng = np.random.default_rng(5)
@@ -219,7 +236,7 @@ def starting(rng, steps):
             rng.uniform(-1, 1, steps))
 
 
-@pytest.mark.parametrize("steps", [STEPS, 1, 0])
+@pytest.mark.parametrize("steps", [*(pytest.param(steps, marks=pytest.mark.slow) for steps in (STEPS, 1)), 0])
 def test_states_begin_and_end(steps):
     rng = np.random.default_rng(7)
     start = rng.standard_normal((KEYS, VALUES))
@@ -229,6 +246,7 @@ def test_states_begin_and_end(steps):
     assert_same_in_chunks(last_of_free_ranks, (keys, values, rng.random(steps)))
 
 
+@pytest.mark.slow
 def test_states_at_starts_are_computed_once_for_outputs_and_the_last():
     rng = np.random.default_rng(16)
     for steps in (STEPS, 1, 0):
@@ -250,6 +268,7 @@ def test_states_at_starts_are_computed_once_for_outputs_and_the_last():
                 assert_agrees(actual, wanted)
 
 
+@pytest.mark.slow
 def test_two_halves_are_the_whole():
     rng = np.random.default_rng(8)
     given, start = starting(rng, STEPS), rng.standard_normal((KEYS, VALUES))
@@ -390,7 +409,7 @@ def in_heads(rng, steps):
     return (*(np.stack(items) for items in zip(qkv(rng, steps), qkv(rng, steps))), rng.uniform(-1, 1, (2, steps)))
 
 
-@pytest.mark.parametrize("kernel", WRITTEN, ids=lambda kernel: kernel.__name__)
+@pytest.mark.parametrize("kernel", some_slow(WRITTEN, ("heads",)))
 def test_ways_to_write_and_read_states(kernel):
     for steps in (STEPS, 1, 0):
         assert_same_in_chunks(kernel, in_heads(np.random.default_rng(9), steps), (4, 16))
@@ -412,6 +431,17 @@ def test_each_of_several_states_is_read_by_itself():
             and node.label is matrix.scan.label]
     assert left == [1]
     assert without_unread_states(cascade) is cascade
+
+
+def test_a_scan_that_reads_one_with_fewer_states_is_free_in_less():
+    @ef.kernel
+    def program(Q, K, V, A):
+        _, n = ef.scan(lambda s, n: (A[b, t] * s + V[b, t, e], 0.5 * n + V[b, t, e]), over=t, init=(Q[b, 0, d], 0.0),
+                       last=True)
+        return ef.scan(lambda r: 0.5 * r + n, over=b, init=0.0)[b, d, e]
+
+    left = without_unread_states(program.trace(*in_heads(np.random.default_rng(20), 3)).cascade)
+    assert cascade_text.parse(text(left)) is left
 
 
 # What is not taken in chunks
@@ -476,6 +506,32 @@ def test_a_rank_that_means_two_axes_is_refused():
     assert found.form == "scan" and "one axis of the state where it is read" in found.reason
 
 
+def test_a_state_that_others_of_its_scan_read_or_nothing_does():
+    @ef.kernel
+    def program(Q, K, V, A):
+        S, n, _ = ef.scan(lambda s, n, r: (A[t] * s + K[t, d] * V[t, e], 0.5 * n + s, A[t] * r + K[t, d] * V[t, e]),
+                          over=t, init=(0.0, 0.0, 0.0))
+        return ef.sum(Q[t, d] * S, over=d)[t, e], ef.sum(Q[t, d] * n, over=d)[t, e]
+
+    rng = np.random.default_rng(18)
+    found = recurrences(program.trace(*qkv(rng, STEPS), rng.random(STEPS)).cascade)
+    assert [one.form for one in found] == ["scan", "steps", "scan"]
+    assert "another state of its scan reads it" in found[0].reason and "nothing reads" in found[2].reason
+
+
+def test_free_ranks_that_have_several_extents():
+    """Which of them is that of the state is not known."""
+    @ef.kernel
+    def program(K, V, A):
+        final = ef.scan(lambda s: A[t] * s + K[t, d] * V[t, e], over=t, init=1.0, last=True)
+        return final[d, e], ef.sum(V[d, e], over=d)[e]
+
+    rng = np.random.default_rng(19)
+    _, keys, values = qkv(rng, STEPS)
+    (found,) = recurrences(program.trace(keys, values, rng.random(STEPS)).cascade)
+    assert found.form == "scan" and "several extents" in found.reason
+
+
 def test_a_recurrence_of_another_program_is_refused():
     first, second = (case.kernel.trace(*case.inputs(np.random.default_rng(0), STEPS, 0.1)).cascade
                      for case in CASES[:2])
@@ -514,14 +570,14 @@ def test_the_text_of_a_refusal():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("case", IN_CHUNKS, **NAMES)
+@pytest.mark.parametrize("case", some_slow(IN_CHUNKS, QUICK[1:], name_of))
 def test_chunks_through_the_compiler(case, dtype):
     for steps in (STEPS, 1, 0):
         given = case.inputs(np.random.default_rng(12), steps, 2.0)
         assert_compiles(case.kernel, [array.astype(dtype) for array in given])
 
 
-@pytest.mark.parametrize("case", IN_CHUNKS, **NAMES)
+@pytest.mark.parametrize("case", some_slow(IN_CHUNKS, QUICK, name_of))
 def test_chunks_as_nests_and_tiles(case):
     given = [array.astype(np.float32) for array in case.inputs(np.random.default_rng(18), 11, 2.0)]
     arguments = collect(case.kernel.signature, case.kernel.__name__, tuple(given), {})
@@ -546,11 +602,12 @@ def assert_compiles(kernel, given, size=16):
         assert_agrees(actual, wanted, what=f"{kernel.__name__} in chunks of {size}")
 
 
-@pytest.mark.parametrize("kernel", WRITTEN, ids=lambda kernel: kernel.__name__)
+@pytest.mark.parametrize("kernel", some_slow(WRITTEN, ("heads",)))
 def test_ways_to_write_and_read_states_through_the_compiler(kernel):
     assert_compiles(kernel, [array.astype(np.float32) for array in in_heads(np.random.default_rng(13), STEPS)])
 
 
+@pytest.mark.slow
 def test_special_gates_through_the_compiler():
     for kernel, axes in GATED:
         rng = np.random.default_rng(14)
@@ -559,6 +616,7 @@ def test_special_gates_through_the_compiler():
         assert_compiles(kernel, [array.astype(np.float32) for array in (*qkv(rng, STEPS), gates)])
 
 
+@pytest.mark.slow
 def test_starts_and_ends_through_the_compiler():
     rng = np.random.default_rng(15)
     for steps in (STEPS, 0):
