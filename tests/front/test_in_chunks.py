@@ -120,23 +120,26 @@ def test_a_gate_that_is_no_number_stays_in_chunks():
     assert np.isfinite(result[:50]).all() and np.isnan(result[50:]).all()
 
 
-def test_what_is_assumed_needs_no_guard():
-    @ef.kernel
-    def nonpositive(Q, K, V, A):
-        ef.assume(A[t] <= 0)
-        return decaying(Q, K, V, A)
+@ef.kernel
+def decays_by_what_is_assumed(Q, K, V, A):
+    ef.assume(A[t] <= 0)
+    return decaying(Q, K, V, A)
 
-    @ef.kernel
-    def a_plain_gate(Q, K, V, A):
-        ef.assume((A[t] >= 0) & (A[t] <= 1))
-        S = ef.scan(lambda s: A[t] * s + K[t, d] * V[t, e], over=t, init=0.0, state=(d, e))
-        return ef.sum(Q[t, d] * S, over=d)[t, e]
 
-    queries, keys, values, gates = data(256, 128, 128)
-    for kernel, given in ((nonpositive, data()), (a_plain_gate, (queries, keys, values, -gates))):
-        ready, _ = ready_for(kernel, *given)
-        assert ready.chunks is not None and ready.guard is None
-        assert_agrees_in_a_call(kernel, *given)
+@ef.kernel
+def shrinks_by_what_is_assumed(Q, K, V, A):
+    ef.assume((A[t] >= 0) & (A[t] <= 1))
+    S = ef.scan(lambda s: A[t] * s + K[t, d] * V[t, e], over=t, init=0.0, state=(d, e))
+    return ef.sum(Q[t, d] * S, over=d)[t, e]
+
+
+@pytest.mark.parametrize(("kernel", "sign"), [(decays_by_what_is_assumed, 1), (shrinks_by_what_is_assumed, -1)])
+def test_what_is_assumed_needs_no_guard(kernel, sign):
+    queries, keys, values, gates = data(192, 96, 128)
+    given = (queries, keys, values, sign * gates)
+    ready, _ = ready_for(kernel, *given)
+    assert ready.chunks is not None and ready.guard is None and [check.kind for check in ready.checks] == ["assumptions"]
+    assert_agrees_in_a_call(kernel, *given)
 
 
 @ef.kernel
@@ -149,6 +152,7 @@ def from_a_start(Q, K, V, A, start):
     return ef.sum(Q[t, d] * S, over=d)[t, e], final[d, e]
 
 
+@pytest.mark.slow
 def test_two_halves_are_the_whole():
     given, start = data(256), np.random.default_rng(1).standard_normal((KEYS, VALUES)).astype(np.float32)
     assert from_a_start.lower(*given, start).derivation.count(IN_CHUNKS) == 2
