@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from einfall.base.node import Node, postorder
+from einfall.cascade.domain import is_constant
 from einfall.cascade.faults import NOWHERE, accesses_stay_inside
 from einfall.cascade.nodes import Cascade, Index, Rank, Scan, Tensor
 from einfall.cascade.run import run
@@ -32,6 +33,13 @@ __all__ = ["Guard", "InChunks", "guard_of", "taken_in_chunks"]
 REMEMBERED = 64
 
 
+class Gates(NamedTuple):
+    """The condition on the gates of a recurrence over a rank: a tensor of what it has to be true of."""
+
+    over: Rank
+    holds: Tensor
+
+
 class InChunks(NamedTuple):
     """A program with recurrences in chunks.
 
@@ -41,7 +49,7 @@ class InChunks(NamedTuple):
     cascade: Cascade
     written: Cascade
     taken: tuple[Chunks, ...]
-    guards: tuple[Tensor, ...]
+    guards: tuple[Gates, ...]
 
     def text(self, names: Mapping[Node, str]) -> str:
         """A page for each of the recurrences; `names` are the user's words for nodes."""
@@ -53,25 +61,26 @@ class Guard(NamedTuple):
 
     whole: Compiled
     plan: Plan
-    tensors: tuple[Tensor, ...]
+    guards: tuple[Gates, ...]
 
-    def first(self, arguments: Arguments) -> tuple[Tensor, int] | None:
+    def first(self, arguments: Arguments) -> tuple[Gates, int] | None:
         """A guard that does not hold, and its first position; None where all hold."""
-        for tensor, position in zip(self.tensors, self.plan.run(arguments.arrays, arguments.scalars)):
+        for gates, position in zip(self.guards, self.plan.run(arguments.arrays, arguments.scalars)):
             if position != NOWHERE:
-                return tensor, int(position)
+                return gates, int(position)
         return None
 
-    def told(self, tensor: Tensor, position: int, arguments: Arguments) -> str:
+    def told(self, gates: Gates, position: int, arguments: Arguments) -> str:
         """Why the program as written runs."""
+        tensor = gates.holds
         shape = tuple(evaluate(extent, arguments.sizes) for extent in tensor.extents)
         at = dict(zip(tensor.ranks, map(int, np.unravel_index(position, shape))))
         gate = Tensor(tensor.ranks, tensor.extents, gate_in(tensor.body))
         chosen = {rank: np.asarray([place]) for rank, place in at.items()}
         (value,) = run((gate,), arguments.arrays, arguments.scalars, at=chosen)
-        where = ", ".join(f"{rank.name}={place}" for rank, place in at.items())
+        where = " at " * bool(at) + ", ".join(f"{rank.name}={place}" for rank, place in at.items())
         shown = gate.dtype.numpy.type(value.array.reshape(()))
-        return (f"the recurrence over {tensor.ranks[0].name} runs step by step in this call: a gate is {shown!s} at "
+        return (f"the recurrence over {gates.over.name} runs step by step in this call: a gate is {shown!s}"
                 f"{where}, and products of gates above 1 in size may overflow")
 
 
@@ -105,27 +114,34 @@ def taken_in_chunks(cascade: Cascade, sizes: Mapping[str, tuple[int, ...]]) -> I
     made = without_unread_states(made)
     guards = tuple(dict.fromkeys(guards_of((one for one, _ in taken), free)))
     if None in guards or not all(accesses_stay_inside(program, size) for program in (
-            made, Cascade(cascade.name, cascade.inputs, guards))):
+            made, cascade_of(cascade, guards))):
         return None
     return InChunks(made, cascade, tuple(sorted(taken, key=lambda one: found.index(one.recurrence))), guards)
 
 
+def cascade_of(written: Cascade, guards: tuple[Gates, ...]) -> Cascade:
+    """The conditions as a program."""
+    return Cascade(f"{written.name}_gates", written.inputs, tuple(gates.holds for gates in guards))
+
+
 @lru_cache(REMEMBERED)
 def known_recurrences(cascade: Cascade) -> tuple[Recurrence, ...]:
-    """Those that have a form in chunks; for all sizes."""
+    """Those that have a form in chunks, for all sizes; a gate that is always above 1 has none."""
     if not any(isinstance(node, Scan) for node in postorder(*cascade.outputs)):
         return ()
-    return tuple(one for one in recurrences(cascade) if one.form == "chunks")
+    return tuple(one for one in recurrences(cascade) if one.form == "chunks" and not (
+        one.guard is not None and is_constant(one.guard)))
 
 
-def guards_of(taken: Iterator[Recurrence], free: Mapping[tuple[Node, Node], set[Expr]]) -> Iterator[Tensor | None]:
+def guards_of(taken: Iterator[Recurrence], free: Mapping[tuple[Node, Node], set[Expr]]) -> Iterator[Gates | None]:
     """The conditions over all steps; None where a rank that one depends on has no extent, or several."""
     for one in taken:
         if one.guard is None:
             continue
         extents = {one.scan.rank: one.scan.extent, **dict(zip(one.axes, one.extents))}
-        ranks = [one.scan.rank, *sorted((rank for rank in one.guard.free if rank is not one.scan.rank),
-                                        key=lambda rank: rank.name)]
+        # in the order in which gates mostly lie in memory: one recurrence after the other, its steps, its axes
+        ranks = sorted(one.guard.free, key=lambda rank: (
+            rank in one.axes, rank is one.scan.rank, one.axes.index(rank) if rank in one.axes else 0, rank.name))
         for rank in ranks:
             if rank not in extents:
                 known = free.get((one.scan, rank), set())
@@ -136,7 +152,8 @@ def guards_of(taken: Iterator[Recurrence], free: Mapping[tuple[Node, Node], set[
         if any(node in ranks for rank in ranks for node in map(_rank_of, postorder(extents[rank]))):
             yield None
             return
-        yield Tensor(tuple(ranks), tuple(extents[rank] for rank in ranks), one.guard)
+        holds = Tensor(tuple(ranks), tuple(extents[rank] for rank in ranks), one.guard)
+        yield Gates(one.scan.rank, holds)
 
 
 def _rank_of(node: Node) -> Node | None:
@@ -147,5 +164,4 @@ def guard_of(made: InChunks, planned: Callable[[Cascade], tuple[Compiled, Plan]]
     """What looks at the gates; None where they are known to be at most 1. `planned` compiles a program for a call."""
     if not made.guards:
         return None
-    program = positions(Cascade(f"{made.written.name}_gates", made.written.inputs, made.guards))
-    return Guard(*planned(program), made.guards)
+    return Guard(*planned(positions(cascade_of(made.written, made.guards))), made.guards)

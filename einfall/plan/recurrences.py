@@ -19,6 +19,7 @@ __all__ = ["Chunks", "Sizes", "in_chunks"]
 
 CHUNKS = (16, 32, 64, 128)
 FEWEST = 4  # chunks: fewer leave nothing that was sequential
+KEYS = 32  # of their own gates: with fewer, rows of values were measured to take several times as long as counted
 GAIN = 1.2  # how much faster chunks have to be: the count is off by a tenth, and they take memory
 LANES_BYTES = 256  # of a row of values that fills the registers of a product
 
@@ -101,7 +102,7 @@ def _best(one: Recurrence, sizes: Sizes) -> int | None:
     """The size of chunks that is the fastest; None for step by step."""
     if one.feedback or one.kind == "value-wise":
         return None  # neither has been measured to be faster: the triangular system is solved row by row
-    if not (sizes.keys and sizes.values and sizes.batch):
+    if not (sizes.keys and sizes.values and sizes.batch) or (one.kind == "key-wise" and sizes.keys < KEYS):
         return None
     bytes_each = one.dtype.bits // 8
     costs = {chunk: _chunks_cost(one.kind, sizes, chunk, bytes_each) for chunk in CHUNKS

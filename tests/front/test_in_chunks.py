@@ -109,7 +109,28 @@ def test_the_first_position_of_a_gate_with_keys():
     given = data(256, 32, 48, gates=(32,))
     given[3][100, 7] = 1.0
     assert_agrees_in_a_call(held_of_keys, *given)
+    assert "a gate is 2.71828" in ready_for(held_of_keys, *given)[1].notes[0]
     assert "at t=100, d=7," in ready_for(held_of_keys, *given)[1].notes[0]
+
+
+def test_a_gate_that_is_the_same_in_all_steps():
+    @ef.kernel
+    def numbered(Q, K, V, alpha):
+        S = ef.scan(lambda s: ef.exp(alpha) * s + K[t, d] * V[t, e], over=t, init=0.0, state=(d, e))
+        return ef.sum(Q[t, d] * S, over=d)[t, e]
+
+    @ef.kernel
+    def growing(Q, K, V, A):
+        S = ef.scan(lambda s: 1.01 * s + K[t, d] * V[t, e], over=t, init=0.0, state=(d, e))
+        return ef.sum(Q[t, d] * S, over=d)[t, e]
+
+    given = data()
+    for alpha, in_chunks in ((-0.5, True), (0.01, False)):
+        _, running = ready_for(numbered, *given[:3], alpha)
+        assert (running.chunks is not None) == in_chunks
+        assert_agrees_in_a_call(numbered, *given[:3], alpha)
+    assert "a gate is 1.01005, and" in running.notes[0].replace("1.0100502", "1.01005")
+    assert ready_for(growing, *data(512, 128, 256))[0].chunks is None
 
 
 def test_a_gate_that_is_no_number_stays_in_chunks():
