@@ -28,9 +28,10 @@ STEP = 3.6  # an element of the state in one step: two of them, and a passage th
 OWN_STEP = 4.2  # the same where the state has the values as axes
 OWN_SPECIAL = 3.9  # more where the gate calls a function: rows of the state do not share registers then
 SPECIAL = 21.0  # a function of keys, called for each register of values where these are free ranks
-ROW = 50.0  # a value in one step: what begins and ends for its row of the state
+ROW = 50.0  # a value in one step where values are free ranks: what begins and ends for its row of the state
 STATE_BYTE = 3.0  # a byte of a state that is stored
 KEY, KEY_AND_ROW = 110.0, 5.5  # a key in one step whose gate is its own: blocks are cut in halves, and multiplied
+WIDE = 1.1  # of numbers that are twice as wide, beside being twice as many bytes: half of them lie in a cache
 PROGRAMS = 1e6  # the programs that there are more
 
 
@@ -119,7 +120,8 @@ def _steps_cost(one: Recurrence, sizes: Sizes, bytes_each: int) -> float:
     if any(isinstance(node, Map) and node.op.name in COSTLY for node in postorder(*one.gates)):
         element += OWN_SPECIAL if is_own else SPECIAL if one.kind == "key-wise" else 0.0
     width = bytes_each / 4  # registers hold half as many numbers that are twice as wide
-    return sizes.batch * sizes.steps * sizes.values * (sizes.keys * element + ROW) * width
+    row = 0.0 if is_own else ROW
+    return sizes.batch * sizes.steps * sizes.values * (sizes.keys * element + row) * width
 
 
 def _chunks_cost(kind: str, sizes: Sizes, chunk: int, bytes_each: int) -> float:
@@ -127,6 +129,7 @@ def _chunks_cost(kind: str, sizes: Sizes, chunk: int, bytes_each: int) -> float:
     state = sizes.keys * sizes.values
     lanes = LANES_BYTES // bytes_each
     products = (2 * state + chunk * (sizes.keys + sizes.values)) * (-(-sizes.row // lanes) * lanes / sizes.row)
+    width = bytes_each / 4 * (WIDE if bytes_each > 4 else 1.0)
     halves = sizes.keys * (KEY + KEY_AND_ROW * chunk) if kind == "key-wise" else 0.0
     stored = 2 * 4 * state / chunk * STATE_BYTE
-    return sizes.batch * sizes.steps * (products + halves + stored) * (bytes_each / 4) + PROGRAMS
+    return sizes.batch * sizes.steps * (products + halves + stored) * width + PROGRAMS

@@ -21,8 +21,11 @@ from einfall.instruments.reach import DTYPES, FEATURES, MONOIDS, NODES, OPERATOR
 from tests.derive.bodies import bodies
 from tests.derive.kinds import KINDS, kinds_of
 from tests.derive.once import derivation_of
+from tests.derive.random_linear import random_linear
 from tests.derive.refused import refused
 from tests.differential.heights import assert_agrees_at_every_height, heights_of
+
+LINEAR = 10  # of so many seeds one is tried as a linear recurrence, too: most programs have none
 
 
 def trial(seed: int) -> tuple[Counter, str]:
@@ -36,6 +39,12 @@ def trial(seed: int) -> tuple[Counter, str]:
         assert_agrees_at_every_height(program.kernel, program.arguments, heights=heights_of(seed))
     except Exception as failure:
         return found, f"seed {seed}: {type(failure).__name__}: {failure}\n{program.source}"
+    if seed % LINEAR == 0:
+        linear = random_linear(seed)
+        try:
+            assert_agrees_at_every_height(linear.kernel, linear.arguments, heights=("chunks",))
+        except Exception as failure:
+            return found, f"random_linear({seed}): {type(failure).__name__}: {failure}\n{linear.source}"
     return found, ""
 
 
