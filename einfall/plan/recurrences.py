@@ -25,8 +25,8 @@ LANES_BYTES = 256  # of a row of values that fills the registers of a product
 
 # Multiply-adds that take as long.
 STEP = 3.6  # an element of the state in one step: two of them, and a passage through the nearest cache
-OWN_STEP = 4.2  # the same where the state has the values as axes
-OWN_SPECIAL = 3.9  # more where the gate calls a function: rows of the state do not share registers then
+OWN_STEP = 4.5  # the same where the state has the values as axes
+OWN_SPECIAL = 3.6  # more where the gate calls a function: rows of the state do not share registers then
 SPECIAL = 21.0  # a function of keys, called for each register of values where these are free ranks
 ROW = 50.0  # a value in one step where values are free ranks: what begins and ends for its row of the state
 STATE_BYTE = 3.0  # a byte of a state that is stored

@@ -156,7 +156,7 @@ def shrinks_by_what_is_assumed(Q, K, V, A):
 
 @pytest.mark.parametrize(("kernel", "sign"), [(decays_by_what_is_assumed, 1), (shrinks_by_what_is_assumed, -1)])
 def test_what_is_assumed_needs_no_guard(kernel, sign):
-    queries, keys, values, gates = data(192, 96, 128)
+    queries, keys, values, gates = data(256, 128, 128)
     given = (queries, keys, values, sign * gates)
     ready, _ = ready_for(kernel, *given)
     assert ready.chunks is not None and ready.guard is None
