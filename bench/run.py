@@ -62,6 +62,27 @@ def variance(A):
 
 
 @ef.kernel
+def log_cumulative_sum_exp(A):
+    x = ef.where(k <= t.of(k.extent), A[i, k], -ef.inf)
+    top = ef.max(x, over=k)
+    return (top + ef.log(ef.sum(ef.exp(x - top), over=k)))[i, t]
+
+
+@ef.kernel
+def running_variance(A):
+    count = t.of(k.extent) + 1
+    mean = ef.sum(ef.where(k < count, A[i, k], 0), over=k) / count
+    return (ef.sum(ef.where(k < count, (A[i, k] - mean) ** 2, 0), over=k) / count)[i, t]
+
+
+def running_variance_in_torch(A):
+    """Of moments in float64: in float32 they cancel."""
+    wide, count = A.double(), torch.arange(1, A.shape[1] + 1)
+    mean = wide.cumsum(1) / count
+    return ((wide * wide).cumsum(1) / count - mean * mean).float()
+
+
+@ef.kernel
 def layer_norm(A):
     return ef.layer_norm(A[i, j], over=j)[i, j]
 
@@ -162,6 +183,10 @@ def cases() -> Iterator[Case]:
                lambda A: torch.special.entr(torch.softmax(A, -1)).sum(-1), None)
     yield Case("variance 1000 × 65536", variance, (normal(1000, 65536),), i, "torch",
                lambda A: torch.var(A, -1, correction=0), None)
+    yield Case("log-cumulative-sum-exp 64 × 20000", log_cumulative_sum_exp, (normal(64, 20_000),), t, "torch",
+               lambda A: torch.logcumsumexp(A, 1), None)
+    yield Case("running variance 64 × 20000", running_variance, (normal(64, 20_000),), t, "torch",
+               running_variance_in_torch, None)
     yield Case("LayerNorm 8192 × 1024", layer_norm, (normal(8192, 1024),), i, "torch",
                lambda A: torch.nn.functional.layer_norm(A, A.shape[-1:]), None)
     gates = rng.uniform(0.9, 1, (4, 1024, 64)).astype(np.float32)

@@ -1,5 +1,6 @@
 """Options of the test run."""
 
+import gc
 import os
 import pathlib
 import sys
@@ -16,3 +17,10 @@ if sys.dont_write_bytecode:
 
 def pytest_addoption(parser):
     parser.addoption("--accept", action="store_true", help="write the golden files that differ")
+
+
+def pytest_collection_finish():
+    """What collecting has made stays to the end: it need not be looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

@@ -177,7 +177,7 @@ class _Evaluation:
             case Select():
                 return self.select(node, env)
             case Cast(arg, to):
-                return self.cast(self.eval(arg, env), to, to.is_float and rounds(arg, to))
+                return self.cast(self.eval(arg, env), to, rounds(node))
             case Coordinate(arg):
                 return self.eval(arg, env)
             case Access():
@@ -213,15 +213,17 @@ class _Evaluation:
         args, ranks = self.aligned([self.eval(arg, env) for arg in node.args])
         array = np.asarray(node.op.evaluate(*(arg.array for arg in args)))
         present = fault = None
+        error = self.map_error(node, args, array)
         absent = [None if arg.present is None else ~arg.present for arg in args]
         if any(mask is not None for mask in absent):
             array, gone, decided = self.absence(node, args, absent, array)
             present = ~gone
             fault = _joined(*(_where(decided & ~_decides(node, place, arg, absent[place]), None, arg.fault)
                               for place, arg in enumerate(args)))
+            error = None if error is None else np.where(decided, 0.0, error)  # that value is exact
         else:
             fault = _joined(*(arg.fault for arg in args))
-        return Value(array, ranks, present, fault, self.map_error(node, args, array))
+        return Value(array, ranks, present, fault, error)
 
     def absence(self, node: Map, args: list[Value], absent: list, array: np.ndarray):
         """(values, where they are absent, where one absent argument decides alone)."""
@@ -245,7 +247,7 @@ class _Evaluation:
                     # a slope may be missing, or infinite where the argument carries no error: sqrt at 0
                     error = error + np.nan_to_num(np.abs(slope) * arg.error, nan=0.0, posinf=np.inf)
             if node.op.name == "multiply":  # a product of two differences that cancel has no error of first order
-                error = error + args[0].error * args[1].error
+                error = error + np.nan_to_num(args[0].error * args[1].error, nan=0.0, posinf=np.inf)
         return error
 
     def select(self, node: Select, env: dict) -> Value:

@@ -52,8 +52,8 @@ class Printer(ScalarPrinter):
     def __init__(self, cascade: Cascade, names: Mapping[Node, str]):
         self.cascade, self.user_names = cascade, names
         self.names: dict[Node, str] = {}
-        self.taken = {item.name for item in cascade.inputs} | {"tensor", "scan", "where", "cast", "inf", "nan",
-                                                                 "inside"}
+        self.taken = {item.name for item in cascade.inputs} | {"tensor", "scan", "where", "cast", "rounded", "inf",
+                                                               "nan", "inside"}
         for node in postorder(*cascade.outputs):
             if isinstance(node, Index | Label):
                 self.taken.add(node.rank.name if isinstance(node, Index) else node.name)

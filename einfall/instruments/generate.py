@@ -12,13 +12,14 @@ from einfall.instruments.arrays import ARRAYS
 from einfall.instruments.moves import MOVES
 from einfall.instruments.reach import reached
 from einfall.instruments.recurrences import RECURRENCES
+from einfall.instruments.running import RUNNING
 from einfall.instruments.selections import SELECTIONS
 from einfall.instruments.writer import Argument, Value, Writer, subscript
 
 __all__ = ["Generated", "generate", "reached", "with_other_garbage"]
 
 RESULTS = 6  # more values than these that nothing reads go unseen
-STATEMENTS = [*MOVES, *SELECTIONS, *RECURRENCES, *ARRAYS]  # (weight, move)
+STATEMENTS = [*MOVES, *SELECTIONS, *RECURRENCES, *RUNNING, *ARRAYS]  # (weight, move)
 
 
 class Generated(NamedTuple):
@@ -58,7 +59,7 @@ def with_other_garbage(program: Generated, seed: int) -> tuple:
     changed = []
     for value, poisoned in zip(program.arguments, program.poisoned):
         if poisoned is not None:
-            value = value.copy()
+            value = value.copy(order="K")  # sums of NumPy round by the order in memory
             value[poisoned] = garbage(rng, value.dtype, int(poisoned.sum()))
         changed.append(value)
     return tuple(changed)

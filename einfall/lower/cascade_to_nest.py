@@ -277,7 +277,7 @@ class _Lowering:
                     return self.value(no if left else yes)
                 return Select(self.value(condition), self.value(yes), self.value(no))
             case Cast(arg, to):
-                return Cast(self.value(arg), to)
+                return type(node)(self.value(arg), to)
             case cas.Coordinate(arg):
                 return self.value(arg)
             case cas.Access():

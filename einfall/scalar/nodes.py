@@ -6,7 +6,7 @@ from einfall.base.node import Node, children
 from einfall.scalar.dtypes import BOOL, DType
 from einfall.scalar.ops import Op
 
-__all__ = ["Cast", "Const", "Expr", "Leaf", "Map", "Select", "cast", "const"]
+__all__ = ["Cast", "Const", "Expr", "Leaf", "Map", "Rounded", "Select", "cast", "const"]
 
 _PYTHON = {"b": bool, "i": int, "f": float}
 
@@ -84,6 +84,10 @@ class Cast(Expr):
 
     def type_of(self):
         return self.to
+
+
+class Rounded(Cast):
+    """What was carried in more digits than its type asks for, in its type: where floats are float64 nothing happens."""
 
 
 def const(value, dtype: DType) -> Const:

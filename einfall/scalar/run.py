@@ -7,7 +7,7 @@ import numpy as np
 from einfall.base.errors import ShapeError
 from einfall.base.node import postorder
 from einfall.scalar.dtypes import BOOL, I64, DType, of_numpy
-from einfall.scalar.nodes import Cast, Const, Expr, Map, Select
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Rounded, Select
 from einfall.scalar.ops import convert
 
 __all__ = ["INTEGERS", "evaluate", "in_float64", "in_type", "operation", "rounds", "too_wide", "whole_number"]
@@ -69,10 +69,12 @@ def in_float64(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64) if dtype is not None and dtype.is_float else array
 
 
-def rounds(arg: Expr, to: DType) -> bool:
+def rounds(node: Cast) -> bool:
     """Whether a cast to a float rounds where floats are float64: what is weak has no type that did, and a narrow float
     stands for memory."""
-    return to.is_narrow or (arg.dtype.is_float and to.bits < arg.dtype.bits and not arg.is_weak)
+    arg, to = node.arg, node.to
+    return to.is_float and not isinstance(node, Rounded) and (
+        to.is_narrow or (arg.dtype.is_float and to.bits < arg.dtype.bits and not arg.is_weak))
 
 
 def in_type(value: np.ndarray, to: DType) -> np.ndarray:
@@ -90,12 +92,13 @@ def operation(node: Expr) -> Callable[..., np.ndarray] | None:
             return lambda *args: np.asarray(op.evaluate(*args))
         case Select():
             return np.where
-        case Cast(arg, to):
-            return lambda value: _cast(value, arg, to)
+        case Cast():
+            return lambda value: _cast(value, node)
     return None
 
 
-def _cast(value: np.ndarray, arg: Expr, to) -> np.ndarray:
+def _cast(value: np.ndarray, node: Cast) -> np.ndarray:
+    to = node.to
     if to.is_float:
-        return in_type(value, to) if rounds(arg, to) else value.astype(np.float64)
+        return in_type(value, to) if rounds(node) else value.astype(np.float64)
     return value != 0 if to.kind == "bool" else convert(value, to.numpy)

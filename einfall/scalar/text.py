@@ -10,7 +10,7 @@ import math
 from einfall.base.node import Node
 from einfall.scalar.dtypes import BOOL, DTYPES, I64, DType
 from einfall.scalar.monoids import NAMED, Monoid, Side, arg_extremum, is_named, named, product
-from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Rounded, Select, const
 from einfall.scalar.ops import OPS
 
 __all__ = ["Parser", "Printer", "literal_text", "monoid_word"]
@@ -60,7 +60,7 @@ class Printer:
             case Const():
                 return self.number(node)
             case Cast(arg, to):
-                return f"cast({self.form(arg)}, {to})"
+                return f"{'rounded' if isinstance(node, Rounded) else 'cast'}({self.form(arg)}, {to})"
             case Select(condition, yes, no):
                 return f"where({', '.join([self.form(condition), *self.args((yes, no))])})"
             case Map():
@@ -150,8 +150,8 @@ class Parser:
                 return Map(OPS[SYMBOLS[type(op)]], self.siblings([left, right]))
             case ast.Call(ast.Name("where"), [condition, yes, no]):
                 return Select(self.read(condition), *self.siblings([yes, no]))
-            case ast.Call(ast.Name("cast"), [arg, ast.Name(to)]):
-                return Cast(self.read(arg), DTYPES[to])
+            case ast.Call(ast.Name("cast" | "rounded" as name), [arg, ast.Name(to)]):
+                return (Cast if name == "cast" else Rounded)(self.read(arg), DTYPES[to])
             case ast.Call(ast.Name(dtype), [value]) if dtype in DTYPES:
                 return self.literal(value, DTYPES[dtype])
             case ast.Call(ast.Name(op), args) if op in OPS:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import einfall as ef
+from einfall.front.kernel import measured
 from tests.differential.heights import assert_agrees_at_every_height
 
 i, j, k, n = ef.ranks("i j k n")
@@ -106,3 +107,16 @@ def hashed(X):
 
 def test_what_is_absent_in_many_steps_is_found():
     assert_agrees_at_every_height(hashed, (np.linspace(1, 2, 9),))
+
+
+def test_what_an_absent_factor_decides_is_exact():
+    """Its bound of errors does not come from what is never seen."""
+    @ef.kernel
+    def program(X, g):
+        known = ef.where(i < 1, g, 0.0)
+        return ef.sum(ef.atan(X[i]) * X[i] * known, over=i)[()], ef.sum(X[i] * known, over=i)[()]
+
+    X = np.array([2.0, np.inf, NAN], dtype=np.float32)
+    _, results = measured(program, (X, 0.371), {})
+    assert all(np.isfinite(result.error).all() for result in results)
+    assert_agrees_at_every_height(program, (X, 0.371))

@@ -10,7 +10,9 @@ from einfall.base.node import postorder
 from einfall.cascade.nodes import Reduce, Scan
 from einfall.derive.derive import derive
 from einfall.derive.text import text
+from einfall.front.kernel import measured
 from tests.differential.heights import assert_agrees_at_every_height
+from tests.tolerance import assert_agrees
 
 k, t, b, d = ef.ranks("k t b d")
 GOLDENS = pathlib.Path(__file__).parent / "expected"
@@ -117,3 +119,14 @@ def test_the_text_says_what_the_scan_does(kernel, request):
     if request.config.getoption("--accept"):
         golden.write_text(shown)
     assert shown == golden.read_text()
+
+
+@pytest.mark.slow
+def test_long_sums_keep_their_digits():
+    """Added one by one in f32, a million numbers would lose three digits."""
+    X = np.random.default_rng(5).choice(np.array([0.1, 0.3], dtype=np.float32), (1, 2**20))
+    rows = [0, 1000, 2**20 - 1]
+    _, (variance, mean) = measured(running_variance, (X,), {}, {t: rows})
+    found = running_variance(X)
+    assert_agrees(found[0][:, rows], variance)
+    assert_agrees(found[1][rows], mean)

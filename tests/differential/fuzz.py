@@ -1,7 +1,8 @@
 """Random programs at every height: `python -m tests.differential.fuzz FIRST END` prints disagreements and the reach.
 
-A disagreement is printed with its seed and its source; the exit status is 1 if there was one, or if something that
-a program can hold, or a kind of refusal, was reached too rarely in as many programs as `make fuzz` tries.
+Each is also called twenty times, and has to give the same bits. A disagreement is printed with its seed and its source;
+the exit status is 1 if there was one, or if something that a program can hold, or a kind of refusal, was reached too
+rarely in as many programs as `make fuzz` tries.
 """
 
 import os
@@ -11,19 +12,23 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import numpy as np
 from rich.progress import Progress
 
 from einfall.base.node import postorder
 from einfall.cascade.nodes import Cascade
 from einfall.cascade.states import Component, Fused, Total
-from einfall.instruments.generate import generate, reached
+from einfall.instruments.generate import Generated, generate, reached
 from einfall.instruments.reach import DTYPES, FEATURES, MONOIDS, NODES, OPERATORS, told_rare
+from einfall.scalar.nodes import Rounded
 from tests.derive.bodies import bodies
 from tests.derive.kinds import KINDS, kinds_of
 from tests.derive.once import derivation_of
 from tests.derive.random_linear import random_linear
 from tests.derive.refused import refused
-from tests.differential.heights import assert_agrees_at_every_height, heights_of
+from tests.differential.heights import assert_agrees_at_every_height, heights_of, leaves
+
+CALLS = 20  # of each program, which give the same bits
 
 LINEAR = 10  # of so many seeds one is tried as a linear recurrence, too: most programs have none
 
@@ -37,6 +42,7 @@ def trial(seed: int) -> tuple[Counter, str]:
         found += derived(body.kernel.trace(*body.arguments).cascade)
     try:
         assert_agrees_at_every_height(program.kernel, program.arguments, heights=heights_of(seed))
+        assert_the_same_bits(program)
     except Exception as failure:
         return found, f"seed {seed}: {type(failure).__name__}: {failure}\n{program.source}"
     if seed % LINEAR == 0:
@@ -48,11 +54,18 @@ def trial(seed: int) -> tuple[Counter, str]:
     return found, ""
 
 
+def assert_the_same_bits(program: Generated) -> None:
+    """The same call gives the same bits, always."""
+    first, *others = ([np.asarray(leaf).tobytes() for leaf in leaves(program.kernel(*program.arguments))]
+                      for _ in range(CALLS))
+    assert all(other == first for other in others), "other bits in another call"
+
+
 def derived(cascade: Cascade) -> Counter:
     """The derived nodes of a program, and the kinds of its refusals."""
     derivation = derivation_of(cascade)
     found = Counter(f"node:{type(node).__name__}" for node in postorder(*derivation.cascade.outputs)
-                    if isinstance(node, Component | Fused | Total))
+                    if isinstance(node, Component | Fused | Rounded | Total))
     found.update(f"refused: {kind}" for kind in kinds_of(derivation))
     return found
 

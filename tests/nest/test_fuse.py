@@ -9,6 +9,7 @@ from einfall.nest.fuse import fuse, legal_fuse
 from einfall.nest.run import run
 from einfall.nest.text import parse, text
 from einfall.scalar.memory import Loop
+from tests.differential.heights import assert_agrees_at_every_height
 
 APART = """
 def f(X: f32[1]):
@@ -76,3 +77,47 @@ def test_mean_and_variance_of_a_long_row_share_their_loads():
     text = variance.lower(np.ones((1, 400_000), np.float32)).schedule
     assert text.count("fold(") == 2  # the mean, then the squares with their residue
     assert "fold(sum_x2" in text
+
+
+def test_loops_meet_past_what_they_do_not_read():
+    i, k = ef.ranks("i k")
+
+    @ef.kernel
+    def extent_of_values(A):
+        lowest, highest, total = (f(A[i, k], over=(i, k)) for f in (ef.min, ef.max, ef.sum))
+        return lowest[()], highest[()], total[()], ef.sum(A[i, k], over=k)[i], ef.max(A[i, k], over=k)[i]
+
+    A = np.random.default_rng(0).standard_normal((20, 30))
+    text = extent_of_values.lower(A).schedule
+    assert text.count("fold(") == 2  # of all elements, and of those of a row
+    assert text.count("for i") == 2
+    assert_agrees_at_every_height(extent_of_values, (A,))
+
+
+BETWEEN = """
+def f(X: f32[1]):
+    out = output(f32, 2)
+    for i in parallel(2):
+        for k in sequential(X.shape[0], a=f32(0.0)):
+            fold(sum, a=X[k])
+        w = workspace(f32, X.shape[0])
+        for k_3 in sequential(X.shape[0]):
+            w[k_3] = X[k_3] * 2.0
+        for k_2 in sequential(X.shape[0], b=f32(0.0)):
+            fold(sum, b=w[k_2])
+        out[i] = a + b
+"""
+
+
+def test_loops_stay_behind_what_they_read():
+    nest = parse(BETWEEN)
+    assert fuse(nest, 6) is nest
+    assert len(schedule.loops(fuse(parse(BETWEEN.replace("b=w[k_2]", "b=X[k_2]")), 6))) == 3
+
+
+def test_values_do_not_pass_a_grid():
+    """A parallel loop at the top is a program of its own."""
+    grids = BETWEEN.replace("for i in parallel(2)", "for i in sequential(1)").replace("\n        ", "\n    ").replace(
+        "    for i in sequential(1):\n", "").replace("k_3 in sequential", "k_3 in parallel").replace("[i]", "[0]")
+    nest = parse(grids.replace("b=w[k_2]", "b=X[k_2]"))
+    assert fuse(nest, 6) is nest

@@ -211,3 +211,19 @@ def test_a_kernel_is_traced_while_a_profiler_is_at_work():
         profile.disable()
     assert np.array_equal(result, np.full(3, 8.0))
     assert any(name == "total" for _, _, name in pstats.Stats(profile).stats)
+
+
+def test_modules_that_are_alike_are_compiled_once():
+    def made():
+        @ef.kernel
+        def twice(A):
+            return (2.0 * A[i])[i]
+
+        return twice
+
+    A = np.ones(5)
+    kernels = [made(), made()]
+    for kernel in kernels:
+        kernel(A)
+    codes = {step.code for kernel in kernels for ready in kernel.ready.values() for step in ready.machine.whole.steps}
+    assert len(codes) == 1

@@ -4,6 +4,7 @@ import ctypes
 import ctypes.util
 import functools
 import threading
+import weakref
 
 import llvmlite.binding as llvm
 
@@ -19,6 +20,8 @@ GENERIC = frozenset(("64bit", "cmov", "cx8", "fxsr", "mmx", "sse", "sse2", "fp-a
 FALLBACK = frozenset(f"{name}{suffix}" for name in ("fma", "fmod", "floor", "ceil", "trunc", "roundeven", "rint")
                      for suffix in ("", "f"))
 _LOCK = threading.Lock()  # LLVM's engines are not built from several threads at once
+# what is in use: programs for other layouts, or of kernels that are alike, often have modules in common
+_IN_USE: "weakref.WeakValueDictionary[tuple[Module, frozenset[str]], MachineCode]" = weakref.WeakValueDictionary()
 
 
 class MachineCode:
@@ -27,6 +30,7 @@ class MachineCode:
     def __init__(self, name: str, text: str, layout: Layout, address: int, engine):
         self.name, self.text, self.layout, self.engine = name, text, layout, engine
         self.call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
+
 
 # Lanes, register tiles and invariants are in the text already. What is left is inlining our mathematics, unrolling
 # short loops, and tidying: the whole pipeline takes twice as long, is no faster, and keeps 0.2 MB of each module.
@@ -58,11 +62,16 @@ def _pass_builder():
 
 
 def compile_module(module: Module, features: frozenset[str] | None = None) -> MachineCode:
-    """The machine code of a module, for a processor that has these features (this one) besides the generic ones.
+    """The machine code of a module, for a processor that has these features (this one) besides the generic ones; one
+    that is in use already is shared.
 
     Raises: CompileError where LLVM refuses the text.
     """
+    features = host_features() if features is None else features
     with _LOCK:
+        known = _IN_USE.get((module, features))
+        if known is not None:
+            return known
         _machine()
         try:
             parsed = llvm.parse_assembly(module.text)
@@ -73,9 +82,11 @@ def compile_module(module: Module, features: frozenset[str] | None = None) -> Ma
         for name in PASSES:
             getattr(manager, f"add_{name}_pass")()
         manager.run(parsed, _pass_builder())
-        engine = llvm.create_mcjit_compiler(parsed, _machine_with(host_features() if features is None else features))
+        engine = llvm.create_mcjit_compiler(parsed, _machine_with(features))
         engine.finalize_object()
-        return MachineCode(module.name, module.text, module.layout, engine.get_function_address(module.name), engine)
+        made = MachineCode(module.name, module.text, module.layout, engine.get_function_address(module.name), engine)
+        _IN_USE[module, features] = made
+        return made
 
 
 def _machine_with(features: frozenset[str], *, jit: bool = True):
