@@ -7,7 +7,7 @@ before its first step and S' the one after its last.
 from collections.abc import Mapping
 
 from einfall.base.node import Node
-from einfall.cascade.nodes import Cascade, Rank
+from einfall.cascade.nodes import Cascade, History, Part, Rank, Reduce, Scan, Tensor
 from einfall.cascade.text import Printer
 from einfall.derive.chunks import LEAF
 from einfall.derive.recurrences import Recurrence, prepared
@@ -21,9 +21,7 @@ WHY = {"none": "no gate", "scalar": "a gate without axes that sums over keys or 
 
 def text(recurrence: Recurrence, cascade: Cascade, size: int, names: Mapping[Node, str] | None = None) -> str:
     """One recurrence of a cascade, in chunks of so many steps; or why not. `names` are the user's words for nodes."""
-    printer = Printer(prepared(cascade), names or {})
-    printer.program()
-    printer.names.clear()  # formulas are written out
+    printer = _Formulas(prepared(cascade), names or {})
     scan = recurrence.scan
     rank = f"{scan.rank.name} < {printer.form(scan.extent, 2)}"
     if recurrence.form != "chunks":
@@ -38,10 +36,24 @@ def text(recurrence: Recurrence, cascade: Cascade, size: int, names: Mapping[Nod
     return "\n".join(lines) + "\n"
 
 
+class _Formulas(Printer):
+    """Expressions written out: what has a line of its own in a program stands where it is read."""
+
+    def leaf(self, node: Node) -> str:
+        match node:
+            case Reduce() | Scan() | Tensor():
+                return self.defined(node)
+            case History(scan, place):
+                return f"{self.form(scan)}.states[{place}]"
+            case Part(reduce, place):
+                return f"{self.form(reduce)}.parts[{place}]"
+        return super().leaf(node)
+
+
 class _Page:
     """The formulas of one recurrence."""
 
-    def __init__(self, recurrence: Recurrence, printer: Printer):
+    def __init__(self, recurrence: Recurrence, printer: _Formulas):
         self.recurrence, self.printer = recurrence, printer
         self.keys = ", ".join(rank.name for rank in recurrence.keys)
         self.values = ", ".join(rank.name for rank in recurrence.axes if rank not in recurrence.keys)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from einfall.derive.recurrence_text import text
 from einfall.derive.recurrences import recurrences
 from tests.derive.random_linear import random_linear
 from tests.differential.heights import assert_agrees_at_every_height
@@ -14,7 +15,10 @@ def test_chunks_agree(seeds):
     taken = 0
     for seed in seeds:
         program = random_linear(seed)
-        taken += any(one.form == "chunks" for one in recurrences(program.kernel.trace(*program.arguments).cascade))
+        cascade = program.kernel.trace(*program.arguments).cascade
+        found = recurrences(cascade)
+        taken += any(one.form == "chunks" for one in found)
+        assert all(text(one, cascade, 16) for one in found)
         try:
             assert_agrees_at_every_height(program.kernel, program.arguments, heights=("chunks",))
         except Exception as failure:

@@ -559,6 +559,14 @@ def test_the_text_of_chunks(name, request):
     assert shown == golden.read_text()
 
 
+def test_the_text_of_what_is_made_on_the_way():
+    program = keys_made_on_the_way.trace(*in_heads(np.random.default_rng(21), STEPS))
+    (found,) = (one for one in recurrences(program.cascade) if one.form == "chunks")
+    shown = told(found, program.cascade, 64, program.names)
+    assert "k[d] = K[b, t, d] / sqrt(sum[d < Q.shape[2]](" in shown
+    assert "gate = exp(-scan[t < " in shown
+
+
 def test_the_text_of_a_refusal():
     (case,) = (case for case in CASES if case.kernel.__name__ == "mamba1")
     program = case.kernel.trace(*case.inputs(np.random.default_rng(0), STEPS, 0.1))
