@@ -27,6 +27,7 @@ from einfall.front.arguments import Arguments, Leaf, collect, parameters
 from einfall.front.assumptions import Assumption, domains, positions, refuse
 from einfall.front.definitions import Definition
 from einfall.front.expression import Array, Expression, of_this_call, ordered, rounded, strong
+from einfall.front.guarded import Guard, InChunks, guard_of, taken_in_chunks
 from einfall.front.observers import OBSERVERS, Call
 from einfall.front.operands import tensor_of
 from einfall.front.options import Options, options_of
@@ -137,7 +138,7 @@ class Kernel:
         """The program for arguments like these at every height, and what it costs at their sizes."""
         arguments = collect(self.signature, self.__name__, args, options)
         ready = self.prepared(arguments)
-        return ready.machine.lowered(ready.program, lambda: self.report(arguments, ready, 0.0, None))
+        return ready.machine.lowered(ready.program, ready.derivation, lambda: self.report(arguments, ready, 0.0, None))
 
     def explain(self, *args, **options) -> Explanation:
         """What the kernel does with these arguments and how long it takes, against what the machine allows; print it.
@@ -150,8 +151,9 @@ class Kernel:
 
         arguments, ready = entered()
         this_machine()  # measured before anything else, as it may take a second
+        ready = self.admitted(ready, arguments)
         return self.report(arguments, ready, timed(entered).fastest_s, timed(lambda: self(*args, **options)),
-                           ready.machine.derivation(ready.program))
+                           ready.derivation)
 
     def report(self, arguments: Arguments, ready: "Ready", entry_s: float, timing: Timing | None, derivation: str = ""
                ) -> Explanation:
@@ -159,28 +161,43 @@ class Kernel:
         known, arguments = arguments.known, arguments.with_memory(ready.machine.uses)
         fixed = {(size.input, size.axis): value for size, value in ready.program.fixed.items()}
         call = CallData(known, arguments.sizes, arguments.units, arguments.small, fixed, entry_s,
-                        ready.machine.notes)
+                        ready.machine.notes + ready.notes)
         checks = tuple((item.kind, item.machine.whole) for item in ready.checks)
+        if ready.guard is not None:
+            checks += ("gates", ready.guard.whole),
         return explanation(self.__name__, ready.machine.whole, checks, call, this_machine(), timing, derivation)
 
-    def prepared(self, arguments: Arguments, updates: frozenset[int] = frozenset()) -> "Ready":
+    def prepared(self, arguments: Arguments, updates: frozenset[int] = frozenset(), *, as_written: bool = False
+                 ) -> "Ready":
         """What a call with these types, shapes and strides needs, checked and compiled the first time.
 
-        updates: the results that are an argument of which a part is replaced, in its memory.
+        updates: the results that are an argument of which a part is replaced, in its memory; as_written: whether no
+        recurrence is taken in chunks, because a gate of this call is above 1.
         """
-        key = arguments.key, arguments.places, updates
+        key = arguments.key, arguments.places, updates, as_written
         found = self.ready.get(key)
         if found is None:
             allow_deep_recursion()
             program = self.program(arguments)
             cascade = with_patterns(program.cascade, arguments.layouts)
             checks = () if self.options.unchecked else tuple(self.checks(program, cascade, arguments))
-            machine = self.compiled(cascade, arguments, updates)
-            found = Ready(program, machine, machine.plan(arguments), checks)
+            is_as_written = as_written or self.options.exact or bool(updates or arguments.stored)
+            chunks = None if is_as_written else taken_in_chunks(cascade, arguments.sizes)
+            guard = chunks and guard_of(chunks, lambda made: self.planned(made, arguments))
+            machine = self.compiled(chunks.cascade if chunks else cascade, arguments, updates)
+            found = Ready(program, machine, machine.plan(arguments), checks, chunks, guard)
             if len(self.ready) >= REMEMBERED:
                 self.ready.clear()
             self.ready[key] = found
         return found
+
+    def admitted(self, ready: "Ready", arguments: Arguments) -> "Ready":
+        """What runs for the data of a call: the program as written where a gate is above 1."""
+        broken = ready.guard and ready.guard.first(arguments)
+        if not broken:
+            return ready
+        written = self.prepared(arguments, as_written=True)
+        return written._replace(guard=ready.guard, notes=(ready.guard.told(*broken, arguments),))
 
     def checks(self, program: Program, cascade: Cascade, arguments: Arguments) -> Iterator["Check"]:
         """What is looked at before each call: accesses that are not proved inside, and what is assumed.
@@ -202,6 +219,11 @@ class Kernel:
             yield check(positions(assumed), tensors, program.assumptions)
         if may_leave(cascade):
             yield check(of_faults(fault_finder(cascade)), program.cascade.outputs)
+
+    def planned(self, cascade: Cascade, arguments: Arguments) -> tuple[Compiled, Plan]:
+        """A program beside that of the kernel, and its calls."""
+        machine = self.compiled(cascade, arguments)
+        return machine.whole, machine.plan(arguments)
 
     def compiled(self, cascade: Cascade, arguments: Arguments, updates: frozenset[int] = frozenset()) -> "Machine":
         """The machine code of a cascade for arrays that lie in memory like these, made on first use."""
@@ -269,9 +291,12 @@ def results_of(held: Kernel, ready: "Ready", arguments: Arguments, out=None):
         updates = outs.updates(ready.program.cascade, arguments)
         if updates:
             plan = held.prepared(given, updates).plan
-        into = outs.directly(plan.outputs, arguments, updates)
     for item in ready.checks:
         look(item, ready.program, given)
+    if plan is ready.plan and ready.guard is not None and ready.guard.first(given) is not None:
+        plan = held.prepared(given, as_written=True).plan
+    if outs is not None:
+        into = outs.directly(plan.outputs, arguments, updates)
     results = plan.run(arguments.arrays, arguments.scalars, into)
     if outs is None:
         return _rebuilt(structure, [as_given(result, arguments) for result in results])
@@ -308,12 +333,24 @@ class Check(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A program, its machine code, its calls, and what is looked at before them."""
+    """A program, its machine code, its calls, and what is looked at before them.
+
+    chunks: its recurrences in chunks; guard: what looks at their gates; notes: what is told of a call.
+    """
 
     program: Program
     machine: "Machine"
     plan: Plan
     checks: tuple[Check, ...]
+    chunks: InChunks | None = None
+    guard: Guard | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def derivation(self) -> str:
+        """What was derived, as text: recurrences in chunks, and reductions that depend on each other."""
+        pages = [self.chunks.text(self.program.names)] if self.chunks else []
+        return "\n".join(filter(None, [*pages, self.machine.derivation(self.program)]))
 
 
 def look(check: Check, program: Program, arguments: Arguments) -> None:
@@ -361,10 +398,10 @@ class Machine:
         """What was derived, as text; empty where no reduction depends on another."""
         return derivation_text(self.whole.derivation, self.whole.cascade, program.names, self.wanted)
 
-    def lowered(self, program: Program, cost: Callable[[], Explanation]) -> Lowered:
+    def lowered(self, program: Program, derivation: str, cost: Callable[[], Explanation]) -> Lowered:
         """The texts; `cost` makes the report of what the program costs."""
         whole = self.whole
-        return Lowered(str(program), self.derivation(program), nest_text(whole.nest),
+        return Lowered(str(program), derivation, nest_text(whole.nest),
                        "\n".join(map(tile_text, whole.tiles)),
                        "\n".join(step.code.text for step in whole.steps), whole.times_s, cost)
 

@@ -35,7 +35,7 @@ class CallData(NamedTuple):
     small: frozenset[tuple[str, int, int]]
     fixed: Mapping[tuple[str, int], int]  # sizes that Python code looked at: (input, axis) -> size
     entry_s: float  # to take the arguments apart
-    storage: tuple[str, ...] = ()  # how operands in a format are read
+    told: tuple[str, ...] = ()  # how operands in a format are read, and why recurrences are not in chunks
 
 
 class KernelLine(NamedTuple):
@@ -94,7 +94,7 @@ def explanation(name: str, compiled: Compiled, checks: tuple[tuple[str, Compiled
     """The report; nothing is run or measured here.
 
     measured: how long a call takes, None for a report of predictions;
-    checks: what is looked at before each call, "indices" or "assumptions", and by which program;
+    checks: what is looked at before each call, "indices", "assumptions" or "gates", and by which program;
     derivation: how the program was derived, if it was.
     """
     size = _size_of(call)
@@ -141,11 +141,13 @@ def _notes(compiled: Compiled, checked: set[str], call: CallData, machine: Machi
             by_type.setdefault(dtype.name, set()).add(op)
     for type, names in sorted(by_type.items()):
         yield (f"{', '.join(sorted(names))} of {type}: there is no vector code, libm is called for each element")
-    yield from call.storage
+    yield from call.told
     if "assumptions" in checked:
         yield "assumptions are checked at run time: before each call a program looks for where one does not hold"
     if "indices" in checked:
         yield "indices are checked at run time: before each call a program looks for one outside its axis"
+    if "gates" in checked:
+        yield "gates are looked at before each call: with one above 1 in size no recurrence is taken in chunks"
     if call.fixed:
         shown = ", ".join(f"axis {axis} of {name} = {value}" for (name, axis), value in sorted(call.fixed.items()))
         yield f"Python code looked at a size, so another program is traced when it changes: {shown}"

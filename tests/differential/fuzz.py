@@ -24,10 +24,12 @@ from einfall.scalar.nodes import Rounded
 from tests.derive.bodies import bodies
 from tests.derive.kinds import KINDS, kinds_of
 from tests.derive.once import derivation_of
+from tests.derive.random_linear import random_linear
 from tests.derive.refused import refused
 from tests.differential.heights import assert_agrees_at_every_height, heights_of, leaves
 
 CALLS = 20  # of each program, which give the same bits
+LINEAR = 10  # of so many seeds one is tried as a linear recurrence, too: most programs have none
 
 
 def trial(seed: int) -> tuple[Counter, str]:
@@ -42,6 +44,12 @@ def trial(seed: int) -> tuple[Counter, str]:
         assert_the_same_bits(program)
     except Exception as failure:
         return found, f"seed {seed}: {type(failure).__name__}: {failure}\n{program.source}"
+    if seed % LINEAR == 0:
+        linear = random_linear(seed)
+        try:
+            assert_agrees_at_every_height(linear.kernel, linear.arguments, heights=("chunks",))
+        except Exception as failure:
+            return found, f"random_linear({seed}): {type(failure).__name__}: {failure}\n{linear.source}"
     return found, ""
 
 

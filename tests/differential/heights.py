@@ -7,9 +7,13 @@ import numpy as np
 
 from einfall.cascade import parse as cascade_text
 from einfall.cascade.contract import contracted
+from einfall.cascade.faults import accesses_stay_inside
 from einfall.cascade.nodes import Cascade
 from einfall.cascade.run import run as run_cascade
 from einfall.cascade.text import text as cascade_as_text
+from einfall.derive.chunks import chunked
+from einfall.derive.recurrences import recurrences
+from einfall.derive.unread import without_unread_states
 from einfall.format.concrete import concretised, with_patterns
 from einfall.front.arguments import Arguments, collect
 from einfall.front.kernel import Kernel, Program, evaluated
@@ -117,6 +121,21 @@ def at_call(program: Program, arguments: Arguments) -> list[np.ndarray]:
     return launch(called.steps, called.nest.outputs, arguments.arrays, arguments.scalars)
 
 
+def at_chunks(program: Program, arguments: Arguments) -> list[np.ndarray]:
+    """Machine code of the program with its linear recurrences in chunks of four steps, where it has any and
+    a call might take them so."""
+    found = [] if arguments.stored else [one for one in recurrences(program.cascade) if one.form == "chunks"]
+    made = program.cascade
+    for one in reversed(found):
+        made = chunked(made, one, 4)
+    if not found or not accesses_stay_inside(made, lambda extent: evaluate(extent, arguments.sizes)):
+        return []
+    made = without_unread_states(made)
+    assert cascade_text.parse(cascade_as_text(made)) is made
+    compiled = compiled_of(made, arguments.units, arguments.small, portion=5)
+    return launch(compiled.steps, compiled.nest.outputs, arguments.arrays, arguments.scalars)
+
+
 def at_avx2(program: Program, arguments: Arguments) -> list[np.ndarray]:
     """Machine code from the same schedule, with eight lanes, for a processor without AVX-512."""
     cascade, arguments = over_memory(program.cascade, arguments)
@@ -134,7 +153,7 @@ def at_generic(program: Program, arguments: Arguments) -> list[np.ndarray]:
 HEIGHTS = {"text": (at_text, "float64"), "concrete": (at_concrete, "float64"),
            "derived": (at_derived, "float64"), "nest": (at_nest, "float64"),
            "tile": (at_tile, "float64"), "machine": (at_machine, "nominal"), "call": (at_call, "nominal"),
-           "avx2": (at_avx2, "nominal"), "generic": (at_generic, "nominal")}
+           "chunks": (at_chunks, "nominal"), "avx2": (at_avx2, "nominal"), "generic": (at_generic, "nominal")}
 
 
 COMPILED_AGAIN = ("call", "avx2", "generic")  # heights with machine code of their own
