@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from einfall.cascade.nodes import Cascade
+from einfall.cascade.once import computed_once
 from einfall.cascade.project import project
 from einfall.cascade.unfold import unfold
 from einfall.derive.derive import Derivation, derive
@@ -65,6 +66,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
     derive           brings dependent reductions into one sweep; later nothing knows which reductions belong together
     unfold           writes states as scans over portions, which everything after it knows
     project          takes reductions of a scan's history into its steps, before loops are decided
+    once             computes functions in steps once that do not need all ranks of their scan
     cascade_to_nest  decides loops and memory; nothing before it knows order or storage
     specialise       writes small extents as numbers, so that the next steps know which loops are short
     fuse             lets reductions over the same indices share their loads; lanes are easier to choose afterwards
@@ -93,6 +95,7 @@ def compile_cascade(cascade: Cascade, units: frozenset[tuple[str, int]] = frozen
         used = timed("derive", derive, cascade, wanted).cascade if wanted else (
             cascade if running is None else running.cascade)
     chosen = timed("project", project, timed("unfold", unfold, used, portion))
+    chosen = timed("once", computed_once, chosen)
     nest = timed("cascade_to_nest", cascade_to_nest, chosen, updates)
     nest = timed("specialise", specialise, nest, small)
     nest = timed("fuse", fuse, nest, TOGETHER)
@@ -136,7 +139,7 @@ def in_blocks(cascade: Cascade, small: frozenset[tuple[str, int, int]] = frozens
     nest_to_tile    splits the nest where instances are independent
     """
     derivation = derive(cascade) if derivation is None else derivation
-    chosen = project(unfold(derivation.cascade, portion_of(derivation)))
+    chosen = computed_once(project(unfold(derivation.cascade, portion_of(derivation))))
     nest = choose_blocks(fuse(specialise(cascade_to_nest(chosen, has_scatters=False), small), TOGETHER))
     return Blocked(chosen, nest, nest_to_tile(nest))
 

@@ -68,6 +68,8 @@ BUGS = (
         "is_reverse == (by == 1)", "False", DERIVE),
     Bug("what differs with the point is taken for what came before", "derive/running.py",
         "if not taken or before.point in fused.free:", "if not taken:", DERIVE),
+    Bug("what may not be there is computed at all steps", "cascade/once.py",
+        "and _is_safe(node):", "and True:", ("tests/cascade",)),
     Bug("loops meet past what they read", "nest/fuse.py",
         "or not read.isdisjoint(", "or read.isdisjoint(", ("tests/nest",)),
     Bug("a sum so far is not carried in more digits", "cascade/unfold.py",

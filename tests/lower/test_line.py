@@ -167,8 +167,8 @@ def test_every_height_has_a_text():
     assert lowered.cascade.startswith("def attention(Q: f32[4]")
     assert "b, h, q = grid(1, 2, Q.shape[2] // 6)" in lowered.tiles
     assert "define void @einfall.attention" in lowered.source
-    assert list(lowered.times) == ["derive", "unfold", "project", "cascade_to_nest", "specialise", "fuse", "vectors",
-                                   "copies", "tiles", "nest_to_tile", "emit", "llvm"]
+    assert list(lowered.times) == ["derive", "unfold", "project", "once", "cascade_to_nest", "specialise", "fuse",
+                                   "vectors", "copies", "tiles", "nest_to_tile", "emit", "llvm"]
 
 
 def test_a_poisoned_workspace_is_never_read():
