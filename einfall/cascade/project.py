@@ -14,7 +14,7 @@ from einfall.cascade.nodes import Access, Carried, Cascade, History, Index, Labe
 from einfall.cascade.scope import bound_here, carried, extents_here, fresh, substitute
 from einfall.scalar.nodes import Expr, const
 
-__all__ = ["project"]
+__all__ = ["histories_in", "project"]
 
 
 def project(cascade: Cascade) -> Cascade:
@@ -97,6 +97,11 @@ def _below(node: Reduce | Tensor) -> Iterator[Access]:
 
 
 def _met(expr: Node) -> Iterator[Access]:
+    return (access for access in histories_in(expr) if not access.source.scan.last)
+
+
+def histories_in(expr: Node) -> Iterator[Access]:
+    """The reads of histories in an expression, not under a binder inside it."""
     stack, seen = [expr], set()
     while stack:
         node = stack.pop()
@@ -104,7 +109,7 @@ def _met(expr: Node) -> Iterator[Access]:
             continue
         seen.add(node)
         if isinstance(node, Access):
-            if isinstance(node.source, History) and not node.source.scan.last:
+            if isinstance(node.source, History):
                 yield node
             stack += node.indices
         else:

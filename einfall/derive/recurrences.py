@@ -6,13 +6,14 @@ Keys are the axes that sums over the state contract (d), values are axes on whic
 is computed of keys is shared among them. An axis of the state may be one of its own or a free rank of its scan.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from einfall.base.node import Node, postorder
 from einfall.cascade.explicit import inline
 from einfall.cascade.nodes import Access, Cascade, History, Index, Label, Rank, Reduce, Scan, State, Tensor
-from einfall.cascade.scope import bound_here, extents_here, substitute
+from einfall.cascade.project import histories_in
+from einfall.cascade.scope import extents_here, substitute
 from einfall.derive.gates import guard_of
 from einfall.derive.linear import Expansion, NotLinear, Term, added, factors_of, multiplied, summed
 from einfall.scalar.dtypes import DType
@@ -142,7 +143,7 @@ class _Whole:
         for node in self.order:
             if isinstance(node, Reduce | Tensor | Scan):
                 for body in _bodies(node):
-                    for access in _histories_in(body):
+                    for access in histories_in(body):
                         self.readers.setdefault(access, set()).add(node)
 
     def read(self, scan: Scan, place: int) -> Recurrence:
@@ -235,22 +236,6 @@ def _bodies(node: Node) -> tuple[Expr, ...]:
         case Scan():
             return (*node.inits, *node.steps)
     return (node.body,)
-
-
-def _histories_in(expr: Node) -> Iterator[Access]:
-    """The reads of histories in an expression, not under a binder inside it."""
-    stack, seen = [expr], set()
-    while stack:
-        node = stack.pop()
-        if node in seen or bound_here(node):
-            continue
-        seen.add(node)
-        if isinstance(node, Access):
-            if isinstance(node.source, History):
-                yield node
-            stack += node.indices
-        else:
-            stack += node.below
 
 
 def _is_read(node: Node, scan: Scan, place: int) -> bool:
