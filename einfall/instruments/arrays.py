@@ -135,6 +135,8 @@ def squeezed(w: Writer, table: Table) -> Table | None:
 
 def repeated(w: Writer, table: Table) -> Table:
     sizes = [w.pick((2, 3, 4)) if size == 1 else size for size in table.sizes]
+    if w.is_defined(table.text):
+        sizes = list(table.sizes)
     if w.chance(0.4) or tuple(sizes) == table.sizes:
         sizes = [w.pick((1, 2, 3)), *sizes]
     return computed(table, f"ef.broadcast_to({table.text}, ({', '.join(map(str, sizes))},))", sizes)

@@ -155,9 +155,9 @@ def facts(w: Writer) -> list[str]:
         if not np.abs(numbers).max() < 2**20 or not w.chance(0.15):  # NaN is not below either
             continue
         low, high = int(np.floor(numbers.min())), int(np.ceil(numbers.max()))
-        if array.dtype.kind == "u":
-            low = max(low, 1)
         fact = w.pick((f"{name} > {low - 1}", f"{high + 1} > {name}", f"({name} >= {low - 1}) & ({name} < {high + 1})"))
+        if array.dtype.kind == "u" and low < 1:  # -1 is not one of its numbers
+            fact = f"{high + 1} > {name}"
         lines.append(f"ef.assume({fact})")
     return lines
 

@@ -26,6 +26,7 @@ def recurrences(w: Writer) -> Value | None:
     w.lines.append(f"{name} = ef.tensor()")
     w.lines.append(f"{name}[{', '.join(order)}] = {made.text}")
     w.firm.add(name)
+    w.defined.add(name)
     table = Table(name, tuple(w.extents[rank] for rank in order), made._replace(text="", ranks=()), tuple(order))
     w.tables.append(table)
     if w.chance(0.4):

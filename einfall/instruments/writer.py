@@ -72,6 +72,7 @@ class Writer:
         self.unread: set[str] = set()
         self.names: set[str] = set()
         self.firm: set[str] = set()  # names of what is not weak
+        self.defined: set[str] = set()  # names of definitions and what is made of them: sizes that the end only knows
         self.float = "f64" if self.chance(0.3) else "f32"
 
     # Drawing
@@ -135,6 +136,8 @@ class Writer:
         self.lines.append(f"{names} = {text}")
         if self.is_firm(text):
             self.firm.update(names.split(", "))
+        if self.is_defined(text):
+            self.defined.update(names.split(", "))
 
     def let(self, value: Value) -> Value:
         """A statement that names a value."""
@@ -167,7 +170,11 @@ class Writer:
 
     def is_firm(self, text: str) -> bool:
         """Whether something in an expression has a type of its own: an array, or a value made of one."""
-        return not self.firm.isdisjoint(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
+        return not self.firm.isdisjoint(_names_of(text))
+
+    def is_defined(self, text: str) -> bool:
+        """Whether a definition is in an expression."""
+        return not self.defined.isdisjoint(_names_of(text))
 
     def tensor(self, value: Value) -> Table:
         """A statement that orders a value; sometimes two ranks become one axis."""
@@ -380,3 +387,8 @@ def spread(op: str, values: list[Value]) -> tuple[float, float, bool]:
 
 
 MONOTONE = {"add", "subtract", "multiply", "minimum", "maximum", "negative", "abs", "tanh", "sigmoid", "erf", "exp"}
+
+
+def _names_of(text: str) -> list[str]:
+    """The names in an expression."""
+    return [node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]

@@ -35,7 +35,10 @@ LINEAR = 10  # of so many seeds one is tried as a linear recurrence, too: most p
 def trial(seed: int) -> tuple[Counter, str]:
     """What a program reaches, and what went wrong with it."""
     program = generate(seed)
-    cascade = program.kernel.trace(*program.arguments).cascade
+    try:
+        cascade = program.kernel.trace(*program.arguments).cascade
+    except Exception as failure:
+        return Counter(), f"seed {seed}: {type(failure).__name__}: {failure}\n{program.source}"
     found = reached(cascade, program.arguments, program.source) + derived(cascade)
     for body in (bodies(seed), refused(seed)):  # compared by tests.derive.bodies
         found += derived(body.kernel.trace(*body.arguments).cascade)
