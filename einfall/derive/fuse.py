@@ -4,7 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
-from einfall.base.node import Node, children, rewrite
+from einfall.base.node import Node, children, postorder, rewrite
 from einfall.cascade.bounds import conjuncts, guarded
 from einfall.cascade.nodes import Access, Index, Label, Rank, Reduce
 from einfall.cascade.presence import absence
@@ -257,6 +257,10 @@ class Group:
                 memo |= {element: fact.element, fact.element: fact.element}
         if not memo:
             return node.bodies[0]
+        # other reductions and scans in it are of all elements
+        for other in postorder(body):
+            if other not in memo and (other in self.reader.summaries or not bound_here(other).isdisjoint(self.ranks)):
+                memo[other] = other
         body = rewrite(body, None, memo)
         for condition in reversed(conditions):
             body = Select(condition, body, node.monoid.identity[0])

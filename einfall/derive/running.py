@@ -29,16 +29,12 @@ __all__ = ["Running", "running"]
 
 
 class Before(NamedTuple):
-    """Which coordinates of a rank count at a point: those before it, or after it with `is_reverse`; it too or not.
-
-    length: how many points there are; None: as many as coordinates.
-    """
+    """Which coordinates of a rank count at a point: those before it, or after it with `is_reverse`; it too or not."""
 
     rank: Rank
     point: Rank
     is_reverse: bool
     is_exclusive: bool
-    length: Expr | None = None
 
     def count(self, extent: Expr) -> Expr:
         """How many coordinates count."""
@@ -72,15 +68,8 @@ def running(cascade: Cascade) -> Running | None:
             if found is None:
                 continue
             extents = extents_of_free_ranks(cascade) if extents is None else extents
-            lengths = extents.get((node, found.point), set())
-            if len(lengths) != 1:
-                continue
-            (length,) = lengths
-            if length is not _extent(node, found.rank):
-                if found.is_reverse:
-                    continue  # the scan would begin at a point, and count more elements than there are
-                found = found._replace(length=length)
-            families.setdefault((node.ranks, node.extents, found), []).append(node)
+            if extents.get((node, found.point)) == {_extent(node, found.rank)}:
+                families.setdefault((node.ranks, node.extents, found), []).append(node)
     done: dict[Node, Node] = {}
     states: list[Derived] = []
     plain: dict[Reduce, Reduce] = {}
@@ -162,7 +151,7 @@ def _states(before: Before, twins: Mapping[Reduce, Reduce], extents: dict, done:
         fused = group.fused(done)
         if not taken or before.point in fused.free:
             continue  # more than how many there are so far
-        scan = by_element(fused, before.length or _extent(originals[taken[0]], before.rank), number,
+        scan = by_element(fused, _extent(originals[taken[0]], before.rank), number,
                           is_exclusive=before.is_exclusive, is_reverse=before.is_reverse)
         memo = {Access(Total(fused, place), tuple(map(Index, component.axes)), None):
                 Access(History(scan, place), (Index(before.point), *map(Index, component.axes)), None)
@@ -184,7 +173,7 @@ def _without(before: Before, member: Reduce, twins: Mapping[Reduce, Reduce],
     extent = member.extents[place]
 
     def is_known(condition: Expr) -> bool:
-        return _as_before(condition, before.rank, extent) == before._replace(length=None)
+        return _as_before(condition, before.rank, extent) == before
 
     def rule(node: Node) -> Node | None:
         if isinstance(node, Select):
@@ -201,26 +190,9 @@ def _without(before: Before, member: Reduce, twins: Mapping[Reduce, Reduce],
             memo[node] = node  # these ranks are others there
     body = rewrite(body, rule, memo)
     inside |= memo
-    if before.length is not None:
-        body = _up_to_its_end(body, before.rank, extent, identity, twins)
     others = [number for number in range(len(member.ranks)) if number != place]
     return Reduce(member.monoid, (before.rank, *(member.ranks[other] for other in others)),
                   (before.count(extent), *(member.extents[other] for other in others)), (body,))
-
-
-def _up_to_its_end(body: Expr, rank: Rank, extent: Expr, identity: Const, twins: Mapping[Reduce, Reduce]) -> Expr:
-    """The elements of a scan that goes on to the last point: its rank may be longer than the axes that it indexes."""
-    bare = Index(rank)
-    computed = Map(OPS["add"], (bare, Const(0, I64)))
-
-    def rule(node: Node) -> Node | None:
-        if isinstance(node, Access) and bare in node.indices:
-            return Access(node.source, tuple(computed if index is bare else index for index in node.indices),
-                          node.outside)
-        return None
-
-    body = rewrite(body, rule, {twin: twin for twin in twins.values()})
-    return Select(Map(OPS["less"], (bare, extent)), body, identity)
 
 
 def _chosen(node: Select, is_known: Callable[[Expr], bool]) -> Expr:

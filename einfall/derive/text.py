@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from einfall.base.node import Node, children, postorder, rewrite
 from einfall.cascade.explicit import inline
-from einfall.cascade.nodes import Access, Cascade, Index, Label, Rank, Reduce, State
+from einfall.cascade.nodes import Access, Cascade, Index, Label, Rank, Reduce, State, Tensor
 from einfall.cascade.scope import bound_here
 from einfall.cascade.text import Printer
 from einfall.derive.derive import Derivation, Derived
@@ -30,6 +30,7 @@ def text(derivation: Derivation, cascade: Cascade, names: Mapping[Node, str] | N
     if running is not None:
         done: dict[Node, Node] = dict(running.plain)
         outputs = tuple(rewrite(output, None, done) for output in written.cascade.outputs)
+        outputs += tuple(Tensor((), (), plain) for plain in running.plain.values())  # also those inside of others
         alike = {**running.inside, **done}
         known = {alike[node]: name for node, name in written.user_names.items() if node in alike}
         known |= {plain: written.names[member] for member, plain in running.plain.items()}

@@ -213,7 +213,16 @@ def exponentials_under_a_condition(X, W):
     return ef.sum(ef.where(some, W[i, k] * ef.exp(X[i, k] - highest), 0), over=k)[i]
 
 
+@ef.kernel
+def condition_and_mean_of_all(X, W):
+    """What a condition leaves out counts in the mean."""
+    some, mean = W[i, k] > 0, ef.mean(X[i, k], over=k)
+    top = ef.max(ef.where(some, X[i, k], -ef.inf), over=k)
+    return ef.sum(ef.where(some, ef.exp(X[i, k] - top) * mean, 0), over=k)[i]
+
+
 DERIVED = (
+    Case(condition_and_mean_of_all, ((3, 61), (3, 61)), (ONE,)),
     Case(exponentials_under_a_condition, ((3, 61), (3, 61)), (ONE,)),
     Case(log_sum_exp, ((3, 61),), (ONE,)),
     Case(softmax, ((3, 61),), (ONE,)),
@@ -342,7 +351,16 @@ def exponentials_under_another_condition(X, W):
     return ef.sum(ef.where(W[i, k] < 0, ef.exp(X[i, k] - highest), 0), over=k)[i]
 
 
+@ef.kernel
+def two_maxima(X, W):
+    """What a condition leaves out may be the other maximum."""
+    some, highest = W[i, k] > 0, ef.max(X[i, k], over=k)
+    top = ef.max(ef.where(some, X[i, k], -ef.inf), over=k)
+    return ef.sum(ef.where(some, ef.exp(X[i, k] - top) * ef.exp(X[i, k] - highest), 0), over=k)[i]
+
+
 REFUSED = (
+    Case(two_maxima, ((3, 61), (3, 61)), (), ("every exponent is provably 0 or less",)),
     Case(exponentials_under_another_condition, ((3, 61), (3, 61)), (), ("every exponent is provably 0 or less",)),
     Case(integers_that_wrap, ((3, 61),), (), ("not seen to rise or fall", "not seen to rise or fall")),
     Case(least_deviation, ((3, 61),), (), ("not seen to rise or fall",)),
