@@ -268,8 +268,8 @@ class _Evaluation:
     def cast(self, value: Value, to: DType, is_rounded: bool) -> Value:
         if to.is_float:
             array = in_type(value.array, to) if is_rounded else value.array.astype(np.float64)
-            # what is rounded to a narrow float may have been close to the middle of two of its numbers, at every height
-            error = _one_unit(array, to) if to.is_narrow and self.measure else self.rounding(array, to)
+            # what is rounded to fewer digits may have been close to the middle of two of its numbers, at every height
+            error = _one_unit(array, to) if is_rounded and self.measure else self.rounding(array, to)
             return value._replace(array=array, error=error if value.error is None else error + value.error)
         if to.kind == "bool":
             return value._replace(array=value.array != 0, error=None)

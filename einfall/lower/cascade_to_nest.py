@@ -23,8 +23,9 @@ from einfall.nest.nodes import Nest
 from einfall.scalar import memory as mem
 from einfall.scalar.dtypes import I64
 from einfall.scalar.monoids import Monoid
-from einfall.scalar.nodes import Cast, Const, Expr, Map, Select, const
+from einfall.scalar.nodes import Cast, Const, Expr, Map, Rounded, Select, const
 from einfall.scalar.ops import OPS
+from einfall.scalar.run import rounds
 
 __all__ = ["cascade_to_nest"]
 
@@ -277,7 +278,9 @@ class _Lowering:
                     return self.value(no if left else yes)
                 return Select(self.value(condition), self.value(yes), self.value(no))
             case Cast(arg, to):
-                return type(node)(self.value(arg), to)
+                made = type(node)(self.value(arg), to)
+                # what is kept in memory is not weak any more, and is rounded as it was before
+                return Rounded(made.arg, to) if rounds(made) and not rounds(node) else made
             case cas.Coordinate(arg):
                 return self.value(arg)
             case cas.Access():

@@ -47,12 +47,10 @@ class Monoid(Node):
 
 def combined(monoid: Monoid, left: tuple[Expr, ...], right: tuple[Expr, ...]) -> tuple[Expr, ...]:
     """The expressions of a monoid with its two sides in place."""
-    memo: dict[Node, Node] = {item: item for item in (*left, *right)}
-
-    def rule(node):
-        return (right if node.right else left)[node.place] if isinstance(node, Side) else None
-
-    return tuple(rewrite(item, rule, memo) for item in monoid.combine)
+    memo: dict[Node, Node] = {}  # what is put in place is not looked into: it may have sides of its own
+    for place, dtype in enumerate(monoid.dtypes):
+        memo |= {Side(False, place, dtype): left[place], Side(True, place, dtype): right[place]}
+    return tuple(rewrite(item, None, memo) for item in monoid.combine)
 
 
 NAMED = {  # name -> (operator, identity of a type, kinds of numbers)

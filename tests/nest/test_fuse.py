@@ -121,3 +121,17 @@ def test_values_do_not_pass_a_grid():
         "    for i in sequential(1):\n", "").replace("k_3 in sequential", "k_3 in parallel").replace("[i]", "[0]")
     nest = parse(grids.replace("b=w[k_2]", "b=X[k_2]"))
     assert fuse(nest, 6) is nest
+
+
+def test_monoids_of_several_components_side_by_side():
+    """Each keeps its own sides, also where another stands before it."""
+    k = ef.ranks("k")
+
+    @ef.kernel
+    def scored(A, B):
+        place, carried = ef.argmin(A[k] % 3, over=k, carry=B[k])
+        return ef.sum(B[k], over=k)[()], place[()], carried[()], ef.argmax(B[k], over=k)[()]
+
+    A, B = np.array([4, 2, 3, 5, 0, 6]), np.arange(6.0)
+    assert scored.lower(A, B).schedule.count("fold(") == 1
+    assert_agrees_at_every_height(scored, (A, B))
