@@ -7,7 +7,7 @@ from einfall.base.node import Node, postorder, rewrite
 from einfall.cascade.bounds import bounds_of, conjuncts, guarded, target_of
 from einfall.cascade.nodes import Access, Cascade, Coordinate, Index, Reduce, Scan, Tensor
 from einfall.cascade.presence import absence, annihilations
-from einfall.cascade.scope import substitute
+from einfall.cascade.scope import carried, substitute
 from einfall.scalar.dtypes import BOOL, I64
 from einfall.scalar.nodes import Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
@@ -100,6 +100,8 @@ def inline(cascade: Cascade, *, only_bare: bool = False, stays: Callable[[Access
     kept: set[Node] = set()
     for node in postorder(*cascade.outputs):
         made = _rebuilt(node, done)
+        if isinstance(made, Scan) and made is not node:  # it may depend on less than its states say
+            made = carried(made)
         if isinstance(node, Access) and made.outside is None and all(
                 isinstance(index, Index | Coordinate) for index in made.indices) and not all(
                 isinstance(index, Index | Coordinate) for index in node.indices):
