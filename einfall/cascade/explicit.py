@@ -12,7 +12,7 @@ from einfall.scalar.dtypes import BOOL, I64
 from einfall.scalar.nodes import Const, Expr, Map, Select
 from einfall.scalar.ops import OPS
 
-__all__ = ["inline", "is_heavy", "make_absence_explicit"]
+__all__ = ["inline", "is_heavy", "make_absence_explicit", "plus_0"]
 
 COSTLY = frozenset((
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "sin", "cos", "tan", "sinh", "cosh", "tanh",
@@ -106,7 +106,7 @@ def inline(cascade: Cascade, *, only_bare: bool = False, stays: Callable[[Access
                 isinstance(index, Index | Coordinate) for index in made.indices) and not all(
                 isinstance(index, Index | Coordinate) for index in node.indices):
             # a computed index that turns out to be a rank: that rank need not have the extent of the axis
-            made = Access(made.source, (_plus_0(made.indices[0]), *made.indices[1:]), None)
+            made = Access(made.source, (plus_0(made.indices[0]), *made.indices[1:]), None)
         if node in memory:
             kept.add(made)
         after = rule(made)
@@ -114,7 +114,8 @@ def inline(cascade: Cascade, *, only_bare: bool = False, stays: Callable[[Access
     return Cascade(cascade.name, cascade.inputs, tuple(done[output] for output in cascade.outputs))
 
 
-def _plus_0(index: Expr) -> Expr:
+def plus_0(index: Expr) -> Expr:
+    """An index as a computed one: what is read at it is kept in memory, and its rank may be longer than the axis."""
     return Map(OPS["add"], (index, Const(0, I64)))
 
 

@@ -9,12 +9,10 @@ A scan with `e` has a step for each of its coordinates, or for a few of them in 
 from collections.abc import Mapping
 
 from einfall.base.node import Node, postorder, rebuild, rewrite
-from einfall.cascade.explicit import COSTLY
+from einfall.cascade.explicit import COSTLY, plus_0
 from einfall.cascade.nodes import Access, Cascade, Index, Label, Rank, Reduce, Scan, Tensor
-from einfall.cascade.scope import extents_here
-from einfall.scalar.dtypes import I64
-from einfall.scalar.nodes import Const, Expr, Map
-from einfall.scalar.ops import OPS
+from einfall.cascade.project import extents_of_ranks
+from einfall.scalar.nodes import Expr, Map
 
 __all__ = ["computed_once"]
 
@@ -24,11 +22,7 @@ def computed_once(cascade: Cascade) -> Cascade:
     order = list(postorder(*cascade.outputs))
     if not any(isinstance(node, Scan) for node in order):
         return cascade
-    known: dict[Rank, set[Expr]] = {}
-    for node in order:
-        for rank, extent in extents_here(node).items():
-            known.setdefault(rank, set()).add(extent)
-    extents = {rank: next(iter(found)) for rank, found in known.items() if len(found) == 1}
+    extents = extents_of_ranks(order)
     done: dict[Node, Node] = {}
     for node in order:
         made = rebuild(node, done.__getitem__)
@@ -75,5 +69,5 @@ def _is_safe(node: Expr) -> bool:
 def _read(node: Expr, time: Rank, extents: Mapping[Rank, Expr]) -> Expr:
     """A tensor of its own, kept in memory: at bare ranks it would be computed where it is read."""
     ranks = (time, *sorted((rank for rank in node.free if rank is not time), key=lambda rank: rank.name))
-    first = Map(OPS["add"], (Index(time), Const(0, I64)))
-    return Access(Tensor(ranks, tuple(extents[rank] for rank in ranks), node), (first, *map(Index, ranks[1:])), None)
+    tensor = Tensor(ranks, tuple(extents[rank] for rank in ranks), node)
+    return Access(tensor, (plus_0(Index(time)), *map(Index, ranks[1:])), None)

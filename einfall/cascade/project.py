@@ -14,7 +14,7 @@ from einfall.cascade.nodes import Access, Carried, Cascade, History, Index, Labe
 from einfall.cascade.scope import bound_here, carried, extents_here, fresh, substitute
 from einfall.scalar.nodes import Expr, const
 
-__all__ = ["histories_in", "project"]
+__all__ = ["extents_of_ranks", "histories_in", "project"]
 
 
 def project(cascade: Cascade) -> Cascade:
@@ -56,7 +56,7 @@ def _chances(cascade: Cascade) -> Iterator[tuple[Scan, tuple[Rank, ...], dict[Re
         access for node in order if isinstance(node, Scan) for body in (*node.inits, *node.steps)
         for access in _met(body)} | {access for node in order if isinstance(node, Access) for index in node.indices
                                      for access in _met(index)}
-    extents = _extents(order)
+    extents = extents_of_ranks(order)
     for scan, accesses in reads.items():
         if any(access in outside or not inside[access] for access in accesses):
             continue
@@ -116,7 +116,7 @@ def histories_in(expr: Node) -> Iterator[Access]:
             stack += node.below
 
 
-def _extents(order: list[Node]) -> dict[Rank, Expr]:
+def extents_of_ranks(order: list[Node]) -> dict[Rank, Expr]:
     """The extents of ranks that have one in the whole program."""
     found: dict[Rank, set[Expr]] = {}
     for node in order:

@@ -10,7 +10,7 @@ triangular system, solved once with the columns of S[c] still open (x = W . S[c]
 from collections.abc import Callable
 
 from einfall.base.node import Node, postorder, rewrite
-from einfall.cascade.explicit import is_heavy
+from einfall.cascade.explicit import is_heavy, plus_0
 from einfall.cascade.nodes import Access, Cascade, History, Index, Label, Rank, Scan, State, Tensor
 from einfall.cascade.scope import fresh, substitute
 from einfall.derive.decays import Decays, Labels, both, compare, integer, minus, plus
@@ -418,7 +418,7 @@ class _Chunks:
 
 def kept(tensor: Tensor, chunk: Rank, row: Expr, *indices: Expr) -> Expr:
     """A tensor over chunks and more, which is kept in memory: at bare ranks it would be computed where it is read."""
-    return Access(tensor, (plus(Index(chunk), 0), row, *indices), None)
+    return Access(tensor, (plus_0(Index(chunk)), row, *indices), None)
 
 
 def over(row: Expr, block: int) -> Expr:
